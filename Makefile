@@ -1,0 +1,72 @@
+# make dashboard   installs into .venv and serves the dashboard on localhost
+# make test        installs the test tools too; linter, types, every test, browser tests included
+# make check       linter and types only
+# make bench       performance measurements, printed and written as JSON
+# make demo        rebuilds the shipped model and its study from a seed (about an hour)
+# make clean       removes .venv and every cache
+
+.DEFAULT_GOAL := dashboard
+.PHONY: dashboard test check bench demo clean browser
+
+VENV := .venv
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip --disable-pip-version-check
+PIP_INSTALL := $(PIP) install --quiet --constraint constraints.txt
+TORCH := $(shell grep '^torch==' constraints.txt)
+TORCH_CPU_INDEX := https://download.pytorch.org/whl/cpu
+RUNS := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
+
+# The first interpreter that is new enough and can make a virtual environment.
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
+	"$$p" -c '$(RUNS)' 2>/dev/null && { echo "$$p"; break; }; done)
+
+# Small matrices: more threads than this only wait for each other.
+export OMP_NUM_THREADS ?= 2
+
+dashboard: $(VENV)/.installed
+	@$(PY) -m core.cli dashboard
+
+test: check browser
+	$(PY) -m pytest
+
+check: $(VENV)/.installed-test
+	$(PY) -m ruff check .
+	$(PY) -m mypy
+
+browser: $(VENV)/.installed-test
+	@$(PY) tests/browser_setup.py
+
+bench: $(VENV)/.installed-test
+	$(PY) -m tests.benchmarks.run
+
+demo: $(VENV)/.installed
+	$(PY) -m core.cli demo
+
+# PyTorch goes first and alone. On Linux the default package index carries its CUDA build, gigabytes
+# that a machine without an NVIDIA driver cannot use; PyTorch's own index has a build of a tenth the
+# size. It is asked only where pip has not been told to use an index of one's own, and if it does
+# not answer the default one serves. The rest then finds PyTorch installed and leaves it as it is.
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@$(PY) -c '$(RUNS)' 2>/dev/null || { \
+		[ -n "$(PYTHON)" ] && "$(PYTHON)" -c '$(RUNS)' || { \
+			echo "Hillshade needs Python 3.11 or newer with its venv module, and found none. Install it" \
+				"(Debian, Ubuntu: apt install python3-venv) or name one: make PYTHON=/path/to/python3"; \
+			exit 1; }; \
+		"$(PYTHON)" -m venv --clear $(VENV); }
+	@echo "Installing into $(VENV). The first time this takes some minutes."
+	@$(PIP_INSTALL) pip setuptools
+	@if [ "$$(uname -s)" = Linux ] && ! command -v nvidia-smi >/dev/null 2>&1 \
+		&& ! $(PIP) config list | grep -qE 'index-url|find-links|no-index'; then \
+		$(PIP_INSTALL) --no-deps --retries 1 --timeout 20 --index-url $(TORCH_CPU_INDEX) $(TORCH) \
+		|| echo "PyTorch's CPU index does not answer: taking the larger default build."; fi
+	@$(PIP_INSTALL) $(TORCH)
+	@$(PIP_INSTALL) --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.installed-test: $(VENV)/.installed
+	@$(PIP_INSTALL) --no-build-isolation --editable '.[test]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
+	find core dashboard tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,203 @@
+"""The four parquet tables of a study: their columns, and how they are packed.
+
+Parquet with zstd; text columns dictionary-encoded. The one large table, `outputs`, holds a
+continuation for every recipe, tick and item (about half a million rows). Three things keep it at
+a few megabytes: rows lie in the order item, recipe, tick, so that similar texts are neighbours;
+a text is stored only where it differs from the row before it of the same item; and the codec sees
+each text once, in the order of first appearance. Nothing is lost: `read_outputs` fills the rows up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from core.errors import StudyError
+from core.items import Item
+
+_TEXT = pa.string()
+_INT = pa.int32()
+_REAL = pa.float64()
+_IDS = pa.list_(pa.int32())
+
+
+def _schema(columns: Mapping[str, pa.DataType], nullable: Sequence[str] = ()) -> pa.Schema:
+    return pa.schema([pa.field(name, kind, name in nullable) for name, kind in columns.items()])
+
+
+COLUMNS: dict[str, pa.Schema] = {
+    "items": _schema(
+        {
+            "id": _TEXT,
+            "kind": _TEXT,
+            "group": _TEXT,
+            "split": _TEXT,
+            "prompt": _TEXT,
+            "truth": _TEXT,
+            "repeats": _INT,
+            "exact_copies": _INT,
+            "chance": _REAL,
+            "prompt_ids": _IDS,
+            "truth_ids": _IDS,
+        },
+        nullable=("repeats", "exact_copies", "chance"),  # see core.items.Item
+    ),
+    "points": _schema(
+        {
+            "recipe": _TEXT,
+            "tick": _INT,
+            "seed": _INT,
+            "setting": _REAL,
+            "directions_kept": pa.int64(),
+            "directions_total": pa.int64(),
+            "weight_kept": _REAL,
+            "ppl_choose": _REAL,
+            "ppl_report": _REAL,
+            "ppl_report_low": _REAL,
+            "ppl_report_high": _REAL,
+            "ratio_report": _REAL,
+            "ratio_low": _REAL,
+            "ratio_high": _REAL,
+            "tf_accuracy": _REAL,
+        },
+        nullable=("directions_kept", "directions_total"),  # noise knows no directions
+    ),
+    "scores": _schema(
+        {
+            "recipe": _TEXT,
+            "tick": _INT,
+            "seed": _INT,
+            "split": _TEXT,
+            "group": _TEXT,
+            "repeats": _INT,
+            "measure": _TEXT,
+            "n": _INT,
+            "value": _REAL,
+            "low": _REAL,
+            "high": _REAL,
+        },
+        nullable=("repeats",),  # null for probes
+    ),
+    "outputs": _schema(
+        {
+            "recipe": _TEXT,
+            "tick": _INT,
+            "item": _TEXT,
+            "output": _TEXT,
+            "strict": pa.bool_(),
+            "distance": pa.float32(),
+        },
+        nullable=("output",),  # null on disk where the row above has the same text
+    ),
+}
+
+
+def items_frame(items: Sequence[Item]) -> pd.DataFrame:
+    """The items as a table, one row each, in their order."""
+    names = COLUMNS["items"].names
+    frame = pd.DataFrame({name: [getattr(item, name) for item in items] for name in names})
+    for name in ("repeats", "exact_copies"):
+        frame[name] = frame[name].astype("Int32")
+    frame["chance"] = frame["chance"].astype("float64")
+    return frame
+
+
+def items_from_frame(frame: pd.DataFrame) -> tuple[Item, ...]:
+    """The inverse of `items_frame`."""
+
+    def whole(value: Any) -> int | None:
+        return None if pd.isna(value) else int(value)
+
+    return tuple(
+        Item(
+            id=str(row["id"]),
+            kind=row["kind"],
+            group=str(row["group"]),
+            split=row["split"],
+            prompt_ids=tuple(int(i) for i in row["prompt_ids"]),
+            truth_ids=tuple(int(i) for i in row["truth_ids"]),
+            prompt=str(row["prompt"]),
+            truth=str(row["truth"]),
+            repeats=whole(row["repeats"]),
+            exact_copies=whole(row["exact_copies"]),
+            chance=None if pd.isna(row["chance"]) else float(row["chance"]),
+        )
+        for row in frame.to_dict("records")
+    )
+
+
+def write_table(frame: pd.DataFrame, name: str, path: Path) -> None:
+    """Write one of the tables; its columns must be exactly those of COLUMNS[name]."""
+    schema = COLUMNS[name]
+    if set(frame.columns) != set(schema.names):
+        raise StudyError(
+            f"The table {name} needs the columns {', '.join(schema.names)}; "
+            f"it came with {', '.join(map(str, frame.columns))}."
+        )
+    if name == "outputs":
+        frame = _packed_outputs(frame)
+    table = pa.Table.from_pandas(frame[schema.names], schema=schema, preserve_index=False)
+    texts = [field.name for field in schema if field.type == _TEXT]
+    pq.write_table(
+        table,
+        path,
+        compression="zstd",
+        compression_level=19,
+        use_dictionary=[*texts, "distance"] if name == "outputs" else texts,
+        dictionary_pagesize_limit=1 << 28,  # one dictionary a column: the codec sees all texts
+        row_group_size=1 << 24,
+        store_schema=False,
+    )
+
+
+def read_table(name: str, path: Path) -> pd.DataFrame:
+    """Read one of the tables; raises StudyError when its columns are not those of COLUMNS."""
+    texts = ["recipe", "item", "output"] if name == "outputs" else []
+    try:
+        table = pq.read_table(path, read_dictionary=texts)
+    except (OSError, pa.ArrowException) as error:
+        raise StudyError(f"{path.name} cannot be read; copy the study again.") from error
+    if table.column_names != COLUMNS[name].names:
+        raise StudyError(
+            f"{path.name} has other columns than this version of Hillshade reads; "
+            "make the study again."
+        )
+    if name == "outputs":
+        return _unpacked_outputs(table)
+    frame = table.to_pandas()
+    for column in COLUMNS[name]:
+        if column.nullable and pa.types.is_integer(column.type):
+            frame[column.name] = frame[column.name].astype(f"Int{column.type.bit_width}")
+    return frame
+
+
+def _packed_outputs(frame: pd.DataFrame) -> pd.DataFrame:
+    """Sorted by item, recipe, tick, with each text that repeats the row above it left out."""
+    frame = frame.sort_values(["item", "recipe", "tick"], kind="stable", ignore_index=True)
+    if frame[["item", "recipe", "tick"]].duplicated().any():
+        raise StudyError("The table outputs holds an item twice at one tick of one recipe.")
+    if frame["output"].isna().any():
+        raise StudyError("The table outputs lacks a text; store an empty text as an empty string.")
+    output = frame["output"].astype(object).to_numpy()
+    item = frame["item"].astype(object).to_numpy()
+    same = np.zeros(len(frame), dtype=bool)
+    same[1:] = (output[1:] == output[:-1]) & (item[1:] == item[:-1])
+    frame["output"] = np.where(same, None, output)
+    return frame
+
+
+def _unpacked_outputs(table: pa.Table) -> pd.DataFrame:
+    """Every row with its text again; recipe, item and output are categories (shared strings)."""
+    frame = table.to_pandas()
+    output = frame["output"].cat
+    codes = output.codes.to_numpy()
+    # Each row without a text takes the last row above that has one.
+    last = np.maximum.accumulate(np.where(codes >= 0, np.arange(len(codes)), 0))
+    frame["output"] = pd.Categorical.from_codes(codes[last], dtype=frame["output"].dtype)
+    return frame

@@ -3,15 +3,16 @@
 # make check       linter and types only
 # make bench       performance measurements, printed and written as JSON
 # make demo        rebuilds the shipped model and its study from a seed (about an hour)
+# make readme      writes the shipped study's tables into README.md
 # make clean       removes .venv and every cache
 
 .DEFAULT_GOAL := dashboard
-.PHONY: dashboard test check bench demo clean browser
+.PHONY: dashboard test check browser bench demo readme clean
 
 VENV := .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check
-PIP_INSTALL := $(PIP) install --quiet --constraint constraints.txt
+PIP_INSTALL := $(PIP) install -qq --constraint constraints.txt
 TORCH := $(shell grep '^torch==' constraints.txt)
 TORCH_CPU_INDEX := https://download.pytorch.org/whl/cpu
 RUNS := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
@@ -41,6 +42,9 @@ bench: $(VENV)/.installed-test
 
 demo: $(VENV)/.installed
 	$(PY) -m core.cli demo
+
+readme: $(VENV)/.installed
+	$(PY) -m tests.readme
 
 # PyTorch goes first and alone. On Linux the default package index carries its CUDA build, gigabytes
 # that a machine without an NVIDIA driver cannot use; PyTorch's own index has a build of a tenth the

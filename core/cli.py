@@ -1,0 +1,177 @@
+"""The command `hillshade`: everything here is one screen of help and then a call into the engine.
+
+Heavy imports (torch, transformers, streamlit) wait inside the commands, so that `--help` is quick.
+"""
+
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from core.errors import HillshadeError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from core.study import Study
+
+ROOT = Path(__file__).resolve().parents[1]
+
+app = typer.Typer(
+    name="hillshade",
+    help="See the loss curvature of a network, and cut what it memorized.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def main() -> None:
+    """Run the command line; what a person can put right ends in its sentence and exit code 1."""
+    try:
+        app(prog_name="hillshade")
+    except HillshadeError as error:
+        sys.exit(str(error))
+
+
+@app.command()
+def dashboard(
+    study: Annotated[
+        Path | None, typer.Option(help="Study folder to open first; the shipped one by default.")
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="Exactly this port; else from 8501 on.")
+    ] = None,
+) -> None:
+    """Serve the dashboard on localhost and print its address. Ctrl-C ends it."""
+    page = _clone() / "dashboard" / "app.py"
+    if study is not None:
+        from core.study import Study
+
+        os.environ["HILLSHADE_STUDY"] = str(Study.open(study).path.resolve())
+    # Without a port Streamlit itself takes 8501 or the next one it can bind: there is no moment
+    # between looking and binding in which another program could take it.
+    options = {
+        "server.address": "localhost",
+        "server.headless": "true",  # no question for an e-mail address, no browser forced open
+        "browser.gatherUsageStats": "false",
+        **({} if port is None else {"server.port": str(port)}),
+    }
+    arguments = [f"--{name}={value}" for name, value in options.items()]
+    os.chdir(_clone())  # `-m` puts this folder first on the import path, not the visitor's
+    os.execv(sys.executable, [sys.executable, "-m", "streamlit", "run", str(page), *arguments])
+
+
+@app.command()
+def demo() -> None:
+    """Train the shipped model again from its seed and store its study (about an hour)."""
+    _clone()
+    from core.demo.build import main as build
+
+    build()
+
+
+@app.command()
+def check(study: Annotated[Path, typer.Argument(help="Study folder.")]) -> None:
+    """Check a study folder and print what it holds; a sentence and exit code 1 if it is unfit."""
+    from core.model import load_model, source_of
+    from core.study import Study
+
+    opened = Study.open(study)
+    for name, value in _report(opened):
+        typer.echo(f"{name:<12}{value}")
+    source = source_of(opened)
+    if Path(source).is_dir():
+        Study.open(study, load_model(source))
+        typer.echo(f"{'weights':<12}those in {source}")
+
+
+@app.command()
+def edit(
+    study: Annotated[Path, typer.Argument(help="Study folder, with its eigenvectors.")],
+    mass: Annotated[float, typer.Option(help="Curvature mass kept, 0 to 1 (svd: share kept).")],
+    save: Annotated[Path, typer.Option(help="New folder for the edited transformers model.")],
+    recipe: Annotated[str, typer.Option(help="A stored recipe; `check` lists them.")] = "kfac",
+) -> None:
+    """Edit the study's model at one threshold and save it as an ordinary transformers model."""
+    if save.exists():
+        raise HillshadeError(f"{save} already exists; name a folder that does not.")
+    from core.edit import Editor
+    from core.model import load_model, source_of
+    from core.projection import find_projections
+    from core.study import Study
+
+    opened = Study.open(study)
+    stored = opened.manifest.recipe(recipe)
+    model = load_model(source_of(opened))
+    opened = Study.open(study, model)
+    projections = tuple(p for p in find_projections(model) if p.name in stored.projections)
+    seed = stored.seeds[0] if stored.seeds else 0
+    editor = Editor(model, opened.bases(recipe), projections, stored.method, seed)
+    edited, report = editor.at(mass)
+    _save(edited, source_of(opened), save)
+    typer.echo(report)
+
+
+def _clone() -> Path:
+    """The root of the clone this package is installed from; HillshadeError if it is none."""
+    if (ROOT / "dashboard" / "app.py").is_file() and (ROOT / "assets").is_dir():
+        return ROOT
+    raise HillshadeError(
+        "Hillshade runs from a clone of its repository, where the shipped model lies, and this "
+        "installation is a copy; run `make dashboard` in a clone, or `pip install -e .` there."
+    )
+
+
+def _report(study: "Study") -> list[tuple[str, str]]:
+    """What a study holds, as (name, value) lines."""
+    manifest = study.manifest
+    model = manifest.model
+    planted = "none" if manifest.planted_share is None else f"{manifest.planted_share:.2%}"
+    lines = [
+        ("study", f"{study.path}, format {manifest.schema_version}, made {manifest.created}"),
+        ("model", f"{model.id}, {model.architecture}, {model.parameters:,} weights"),
+        ("factors", f"{manifest.labels} labels, seed {manifest.seed}, planted text {planted}"),
+        ("counts", ", ".join(f"{count:,} {name}" for name, count in manifest.counts.items())),
+        ("convention", manifest.convention),
+        ("items", f"{len(study.items):,} strings and questions"),
+    ]
+    for recipe in study.recipes:
+        best = "" if recipe.chosen is None else f", chosen {recipe.ticks[recipe.chosen]:.5g}"
+        layers = ", ".join(map(str, recipe.layers))
+        lines.append(
+            (
+                "recipe",
+                f"{recipe.id}: layers {layers}, {' + '.join(recipe.kinds)}, "
+                f"{len(recipe.ticks)} settings of {recipe.axis.label}{best}",
+            )
+        )
+    for name, record in manifest.files.items():
+        here = "" if (study.path / name).is_file() else ", not copied along"
+        lines.append(("file", f"{name}, {record.bytes / 1e6:.2f} MB{here}"))
+    return lines
+
+
+def _save(model: "PreTrainedModel", source: str, folder: Path) -> None:
+    """Write model and tokenizer beside `folder`, then rename: nothing half-written lies there."""
+    from core.model import load_tokenizer
+
+    part = folder.with_name(folder.name + ".part")
+    shutil.rmtree(part, ignore_errors=True)
+    try:
+        model.save_pretrained(part)
+        load_tokenizer(source).save_pretrained(part)
+        part.rename(folder)
+    except OSError as error:
+        raise HillshadeError(
+            f"The model cannot be written to {folder} ({error.strerror}); choose another place."
+        ) from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()

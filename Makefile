@@ -32,6 +32,7 @@ test: check browser
 
 check: $(VENV)/.installed-test
 	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 
 browser: $(VENV)/.installed-test
@@ -61,7 +62,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PIP_INSTALL) pip setuptools
 	@if [ "$$(uname -s)" = Linux ] && ! command -v nvidia-smi >/dev/null 2>&1 \
 		&& ! $(PIP) config list | grep -qE 'index-url|find-links|no-index'; then \
-		$(PIP_INSTALL) --no-deps --retries 1 --timeout 20 --index-url $(TORCH_CPU_INDEX) $(TORCH) \
+		$(PIP_INSTALL) --no-deps --retries 1 --timeout 20 --index-url $(TORCH_CPU_INDEX) $(TORCH) 2>/dev/null \
 		|| echo "PyTorch's CPU index does not answer: taking the larger default build."; fi
 	@$(PIP_INSTALL) $(TORCH)
 	@$(PIP_INSTALL) --no-build-isolation --editable .

@@ -52,15 +52,9 @@ def dashboard(
         from core.study import Study
 
         os.environ["HILLSHADE_STUDY"] = str(Study.open(study).path.resolve())
-    # Without a port Streamlit itself takes 8501 or the next one it can bind: there is no moment
-    # between looking and binding in which another program could take it.
-    options = {
-        "server.address": "localhost",
-        "server.headless": "true",  # no question for an e-mail address, no browser forced open
-        "browser.gatherUsageStats": "false",
-        **({} if port is None else {"server.port": str(port)}),
-    }
-    arguments = [f"--{name}={value}" for name, value in options.items()]
+    # Without a port Streamlit itself takes 8501 or the next one it can bind: no other program can
+    # slip in between looking and binding. The rest is set in dashboard/.streamlit/config.toml.
+    arguments = [] if port is None else [f"--server.port={port}"]
     os.chdir(_clone())  # `-m` puts this folder first on the import path, not the visitor's
     os.execv(sys.executable, [sys.executable, "-m", "streamlit", "run", str(page), *arguments])
 

@@ -1,0 +1,193 @@
+"""The command `hillshade` as a person types it: reports, refusals, a saved edit, a served page."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from core import cli
+from core.basis import bases, save_bases
+from core.edit import Editor
+from core.factors import collect
+from core.manifest import HEAVY, MANIFEST, digest_of
+from core.model import load_model, load_tokenizer, source_of
+from core.projection import find_projections, weight_digest
+from core.study import Study
+from tests.study_factory import write_study
+
+COMMAND = str(Path(sys.executable).with_name("hillshade"))
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small study with the eigenvectors and the weight digest of the model beside it."""
+    path = write_study(tmp_path_factory.mktemp("cli"))
+    opened = Study.open(path)
+    model = load_model(source_of(opened))
+    wanted = opened.manifest.recipe("kfac").projections
+    projections = tuple(p for p in find_projections(model) if p.name in wanted)
+    sequences = [item.prompt_ids + item.truth_ids for item in opened.item_list()]
+    save_bases(bases(collect(model, sequences, projections), projections), path / HEAVY[0])
+    raw = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+    raw["model"]["weight_digest"] = weight_digest(model)
+    raw["files"][HEAVY[0]] = vars(digest_of(path / HEAVY[0]))
+    (path / MANIFEST).write_text(json.dumps(raw), encoding="utf-8")
+    return path
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> str | int | None:
+    """What the command exits with: None or 0 is success, a text is a sentence on stderr."""
+    monkeypatch.setattr(sys, "argv", ["hillshade", *map(str, arguments)])
+    with pytest.raises(SystemExit) as exit_:
+        cli.main()
+    return exit_.value.code
+
+
+def test_help_is_quick_because_nothing_heavy_is_imported() -> None:
+    heavy = ("torch", "transformers", "streamlit", "pandas", "sklearn")
+    script = f"import sys, core.cli; print([m for m in {heavy} if m in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_bad_study_ends_in_one_sentence_and_exit_code_1(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [COMMAND, "check", str(tmp_path / "nowhere")],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("There is no study folder at")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_check_prints_what_a_study_holds(
+    study: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "check", study) in (None, 0)
+    printed = capsys.readouterr().out
+    for piece in ("Olmo2ForCausalLM", "kfac-share-0.2", "6,000 positions", "points.parquet"):
+        assert piece in printed
+    assert "weights     those in" in printed
+
+
+def test_check_refuses_a_study_whose_model_was_exchanged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = write_study(tmp_path)
+    model = tmp_path / "model" / "model.safetensors"
+    data = bytearray(model.read_bytes())
+    data[-1] ^= 1
+    model.write_bytes(data)
+    assert "made of other weights" in str(run(monkeypatch, "check", study))
+
+
+def test_edit_saves_a_model_that_transformers_reads_back(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "edited"
+    arguments = ("edit", study, "--recipe", "kfac", "--mass", "0.9", "--save", folder)
+    assert run(monkeypatch, *arguments) in (None, 0)
+
+    model, opened = load_model(study.parent / "model"), Study.open(study)
+    wanted = opened.manifest.recipe("kfac").projections
+    projections = tuple(p for p in find_projections(model) if p.name in wanted)
+    expected, _ = Editor(model, opened.bases("kfac"), projections, "kfac", 0).at(0.9)
+    ids = torch.tensor([load_tokenizer(folder).encode("The old kettle faces the quiet mill.")])
+    assert torch.equal(load_model(folder)(ids).logits, expected(ids).logits)
+    assert not torch.equal(model(ids).logits, expected(ids).logits)
+    assert "already exists" in str(run(monkeypatch, *arguments))
+
+
+@pytest.mark.parametrize("mass", ["1.5", "-0.1", "nan"])
+def test_edit_refuses_a_mass_outside_0_to_1_and_writes_nothing(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mass: str
+) -> None:
+    code = run(monkeypatch, "edit", study, f"--mass={mass}", "--save", tmp_path / "edited")
+    assert isinstance(code, str)
+    assert code.endswith(".")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_weights_that_are_not_finite_are_refused_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = write_study(tmp_path)
+    path = tmp_path / "model" / "model.safetensors"
+    weights = load_file(path)
+    weights["model.norm.weight"][3] = float("nan")
+    save_file(weights, path, metadata={"format": "pt"})
+    assert "model.norm.weight" in str(run(monkeypatch, "check", study))
+
+
+def test_an_installation_without_its_clone_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cli, "ROOT", tmp_path)
+    assert "runs from a clone" in str(run(monkeypatch, "dashboard"))
+
+
+def test_dashboard_takes_the_next_free_port_and_ends_quietly(study: Path, tmp_path: Path) -> None:
+    with taken(8501), served("dashboard", "--study", str(study), cwd=tmp_path) as process:
+        assert process.stdout is not None
+        printed = ""
+        while not (found := re.search(r"URL: (http://localhost:(\d+))", printed)):
+            line = process.stdout.readline()
+            assert line, f"the server ended: {printed}"
+            printed += line
+        assert int(found[2]) > 8501
+        with urllib.request.urlopen(f"{found[1]}/_stcore/health", timeout=30) as answer:
+            assert answer.read() == b"ok"
+        process.send_signal(signal.SIGINT)
+        rest, _ = process.communicate(timeout=30)
+        assert process.returncode == 0
+        assert "Traceback" not in printed + rest
+        assert "mail" not in printed
+
+
+@contextmanager
+def taken(port: int) -> Iterator[None]:
+    """Hold the port, unless another program holds it already."""
+    with ExitStack() as stack:
+        holder = stack.enter_context(socket.socket())
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            holder.bind(("127.0.0.1", port))
+            holder.listen()
+        except OSError:
+            pass
+        yield
+
+
+@contextmanager
+def served(*arguments: str, cwd: Path) -> Iterator[subprocess.Popen[str]]:
+    """A running `hillshade`, with a home of its own where no earlier answer is stored."""
+    process = subprocess.Popen(
+        [COMMAND, *arguments],
+        cwd=cwd,
+        env=os.environ | {"HOME": str(cwd)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate(timeout=30)

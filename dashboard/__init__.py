@@ -1,0 +1,1 @@
+"""The dashboard: pages over a study. It shows what `core` computed and does no mathematics."""

@@ -1,0 +1,140 @@
+"""The threshold bar above every page: study, recipe, projection in view, and the slider."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import streamlit as st
+
+from core.manifest import StoredRecipe
+from core.study import Study
+from dashboard import loading, state
+from dashboard.components import scrubber
+from dashboard.figures.measured import axis_of, point
+from dashboard.figures.spectrum import by_curvature, short
+from dashboard.figures.words import count, listing, percent, scientific, setting
+
+STUDY_TITLES = {"language": "Shipped language model", "own": "Your study"}
+
+
+def show(page: str) -> state.View:
+    """Draw the bar and return the view it sets; StudyError when the study cannot be opened."""
+    studies = loading.available()
+    with st.container(key="selectors"):
+        place_study, place_recipe, place_projection = st.columns([1, 1.5, 1])
+    with place_study:
+        name = st.selectbox(
+            "Study",
+            list(studies),
+            format_func=lambda key: STUDY_TITLES.get(key, key),
+            key="study",
+            bind="query-params",
+            label_visibility="collapsed",
+        )
+    study = loading.open_study(studies[name])
+    titles = {recipe.id: recipe_title(recipe) for recipe in study.recipes}
+    with place_recipe:
+        recipe_id = st.selectbox(
+            "Edit: method and weights",
+            list(titles),
+            format_func=lambda key: titles[key],
+            key="recipe",
+            bind="query-params",
+            label_visibility="collapsed",
+        )
+    recipe = study.manifest.recipe(recipe_id)
+    names = sorted(study.spectra())
+    with place_projection:
+        projection = st.selectbox(
+            "Projection in view (never changes the edit)",
+            names,
+            index=names.index(study.recipes[0].projections[-1]),
+            format_func=lambda key: f"In view: {short(key)}",
+            key="projection",
+            bind="query-params",
+            label_visibility="collapsed",
+        )
+    tick = state.resolve_tick(study, recipe, page)
+    view = state.View(study, recipe, tick, projection, state.theme())
+    with st.container(key="threshold"):
+        scrubber.bar(payload(study, recipe, projection), tick, state.released)
+    state.set_view(view)
+    return view
+
+
+def recipe_title(recipe: StoredRecipe) -> str:
+    """A recipe as one line: method, layers, kinds."""
+    layers = [str(layer) for layer in recipe.layers]
+    where = f"layer{'s' * (len(layers) > 1)} {listing(layers)}"
+    return f"{recipe.title}: {where}, {' + '.join(recipe.kinds)}"
+
+
+@st.cache_data(show_spinner=False, max_entries=32)
+def _payload(_study: Study, key: tuple[str, str, str]) -> dict[str, Any]:
+    recipe = _study.manifest.recipe(key[1])
+    axis = axis_of(recipe)
+    return {
+        "axis": axis.payload(),
+        "ends": ["nothing cut", "more cut →"],
+        "chosenTitle": "Setting chosen on the other half of the strings and probes",
+        "readouts": readouts(_study, recipe, key[2]),
+    }
+
+
+def payload(study: Study, recipe: StoredRecipe, projection: str) -> dict[str, Any]:
+    """What the bar component gets."""
+    return _payload(study, (study_key(study), recipe.id, projection))
+
+
+def study_key(study: Study) -> str:
+    """A key for caches: where a study lies and when it was made."""
+    return f"{study.path} {study.manifest.created} {study.manifest.data_digest}"
+
+
+def readouts(study: Study, recipe: StoredRecipe, projection: str) -> list[dict[str, Any]]:
+    """The setting and its exact translations at every tick, as finished text."""
+    kept = point(study.points, recipe, "directions_kept")
+    total = point(study.points, recipe, "directions_total")
+    weight = point(study.points, recipe, "weight_kept")
+    label = recipe.axis.label
+    return [
+        {
+            "name": label[0].upper() + label[1:],
+            "hint": "What the slider sets.",
+            "at": [setting(value) for value in recipe.ticks],
+        },
+        {
+            "name": "Directions kept",
+            "hint": "Over all edited weights together.",
+            "at": [_directions(k, n) for k, n in zip(kept, total, strict=True)],
+        },
+        {
+            "name": "Share of ‖W‖² kept",
+            "hint": "Squared norm of the edited weights that is left, over all of them together.",
+            "at": [percent(value) if math.isfinite(value) else "–" for value in weight],
+        },
+        {
+            "name": f"Cut-off, {short(projection)}",
+            "hint": "Directions of the projection in view with a smaller λᵢμⱼ are cut.",
+            "at": _cutoffs(study, recipe, projection),
+        },
+    ]
+
+
+def _directions(kept: float, total: float) -> str:
+    if not (math.isfinite(kept) and math.isfinite(total)) or total <= 0:
+        return "–"
+    return f"{count(kept)} of {count(total)}"
+
+
+def _cutoffs(study: Study, recipe: StoredRecipe, projection: str) -> list[str]:
+    if not by_curvature(recipe):
+        return ["not by curvature"] * len(recipe.ticks)
+    if projection not in recipe.projections:
+        return ["not edited here"] * len(recipe.ticks)
+    staircase = study.staircase(projection)
+    return [
+        "none" if value >= 1.0 else scientific(float(staircase.kept(value).cutoff))
+        for value in recipe.ticks
+    ]

@@ -1,0 +1,1 @@
+"""Components that move in the browser while the hand does."""

@@ -1,0 +1,78 @@
+"""The scrubber: the one threshold bar, and what follows its thumb without asking the server.
+
+Three components-v2 parts speak over one bus in the browser: `bar` announces ticks, `live` (figures)
+and `texts` (before and after) follow. All get finished numbers and snap to stored ticks.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+_HERE = Path(__file__).parent
+_HTML = '<div class="root"></div>'
+
+
+def _read(*names: str) -> str:
+    return "\n".join((_HERE / name).read_text(encoding="utf-8") for name in names)
+
+
+_bar = st.components.v2.component(
+    "hillshade_bar",
+    html=_HTML,
+    css=_read("common.css", "bar.css"),
+    js=_read("common.js", "bar.js"),
+)
+_live = st.components.v2.component(
+    "hillshade_live",
+    html=_HTML,
+    css=_read("common.css", "live.css"),
+    js=_read("common.js", "relief.js", "live.js"),
+)
+_texts = st.components.v2.component(
+    "hillshade_texts",
+    html=_HTML,
+    css=_read("common.css", "texts.css"),
+    js=_read("common.js", "texts.js"),
+)
+
+
+def _versioned(data: Mapping[str, Any], tick: int) -> dict[str, Any]:
+    """The data with a digest of all but the tick: an unchanged view is not drawn again."""
+    text = json.dumps(data, sort_keys=True, allow_nan=False)
+    return {**data, "tick": tick, "version": hashlib.sha256(text.encode()).hexdigest()[:16]}
+
+
+def bar(data: Mapping[str, Any], tick: int, on_release: Callable[[], None]) -> None:
+    """The threshold bar; `on_release` runs when the thumb is let go at another tick."""
+    _bar(key="bar", data=_versioned(data, tick), on_release_change=on_release)
+
+
+def live(
+    axis: Mapping[str, Any],
+    figures: Sequence[Mapping[str, Any]],
+    tick: int,
+    key: str,
+    findings: Sequence[Sequence[str]] = (),
+    layout: str = "",
+) -> None:
+    """Figures that follow the thumb, with the finding sentence of every tick above them."""
+    # The alt sentences speak of the tick in view: kept apart, so that a release redraws nothing.
+    alts = [figure["alt"] for figure in figures]
+    data = {
+        "axis": axis,
+        "figures": [{k: v for k, v in f.items() if k != "alt"} for f in figures],
+        "findings": list(findings),
+        "layout": layout,
+    }
+    _live(key=key, data={**_versioned(data, tick), "alts": alts})
+
+
+def texts(table: Mapping[str, Any], title: str, tick: int, key: str) -> None:
+    """A table of prompts, truths, and continuations before and after."""
+    _texts(key=key, data=_versioned({**table, "title": title}, tick))

@@ -1,0 +1,1 @@
+"""Results in, figure descriptions and Plotly figures out. Knows no Streamlit."""

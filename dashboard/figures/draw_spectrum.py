@@ -1,0 +1,316 @@
+"""Plotly figures of the Spectrum page, drawn from their descriptions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import plotly.graph_objects as go
+
+from dashboard.figures.describe import Relief, Spectrum
+from dashboard.figures.look import (
+    BOUNDARY_DASH,
+    axis_style,
+    figure,
+    log_ticks,
+    translucent,
+    vertical,
+)
+from dashboard.figures.palette import INK, Theme, style
+from dashboard.figures.spectrum import Eigenvalues, Multiples
+
+
+def _positive(xs: Sequence[float], ys: Sequence[float]) -> tuple[list[float], list[float]]:
+    """What a log axis can show."""
+    pairs = [(x, y) for x, y in zip(xs, ys, strict=True) if y > 0.0]
+    return [x for x, _ in pairs], [y for _, y in pairs]
+
+
+def _log_span(values: Sequence[float]) -> tuple[float, float]:
+    positive = [value for value in values if value > 0.0]
+    return (min(positive), max(positive)) if positive else (0.1, 1.0)
+
+
+def spectrum(description: Spectrum, tick: int, theme: Theme) -> go.Figure:
+    """Sorted products, log-log, over their cumulative mass; the boundary through both."""
+    fig = figure(theme, height=520, top=30)
+    kept = max(description.kept[tick], 1)
+    look = style("kept")
+    colour = look.colour(theme)
+    muted = INK[theme].muted
+    low, high = _log_span(description.products)
+    xs, ys = _positive(description.ranks, description.products)
+    inside = [x <= kept for x in xs]
+    fig.add_trace(
+        go.Scatter(
+            x=xs,
+            y=ys,
+            mode="lines",
+            name="cut",
+            meta="products",
+            line={"color": muted, "width": 2, "dash": "dot"},
+            hovertemplate="rank %{x:,.0f}<br>λμ = %{y:.2e}<extra></extra>",
+        )
+    )
+    fig.add_trace(
+        go.Scatter(
+            x=[x for x, i in zip(xs, inside, strict=True) if i],
+            y=[y for y, i in zip(ys, inside, strict=True) if i],
+            mode="lines",
+            name="kept",
+            fill="tozeroy",
+            fillcolor=translucent(colour, 0.12),
+            line={"color": colour, "width": 3},
+            hoverinfo="skip",
+        )
+    )
+    fig.add_trace(
+        go.Scatter(
+            x=list(description.ranks),
+            y=list(description.mass),
+            mode="lines",
+            name="cumulative mass",
+            meta="mass",
+            showlegend=False,
+            xaxis="x2",
+            yaxis="y2",
+            line={"color": colour, "width": 2},
+            hovertemplate="first %{x:,.0f}<br>hold %{y:.2%}<extra></extra>",
+        )
+    )
+    ranks = log_ticks(1, description.total)
+    span = [-0.05, math.log10(description.total) + 0.05]
+    fig.update_layout(
+        shapes=[vertical(theme, kept), vertical(theme, kept, xref="x2", yref="y2 domain")],
+        xaxis=axis_style(
+            theme,
+            type="log",
+            range=span,
+            showticklabels=False,
+            anchor="y",
+            tickvals=ranks["tickvals"],
+        ),
+        yaxis=axis_style(
+            theme,
+            "curvature λᵢμⱼ",
+            type="log",
+            domain=[0.42, 1.0],
+            range=[math.log10(low) - 0.2, math.log10(high) + 0.2],
+            **log_ticks(low, high, 6),
+        ),
+        xaxis2=axis_style(
+            theme,
+            "rank of the direction (steepest first)",
+            type="log",
+            range=span,
+            anchor="y2",
+            matches="x",
+            **ranks,
+        ),
+        yaxis2=axis_style(
+            theme,
+            "share of all<br>curvature",
+            domain=[0.0, 0.34],
+            range=[-0.03, 1.05],
+            tickvals=[0, 0.5, 1],
+            ticktext=["0", ".5", "1"],
+        ),
+    )
+    return fig
+
+
+def relief(description: Relief, tick: int, theme: Theme) -> go.Figure:
+    """Bands of equal curvature as filled staircases; the kept set outlined on top."""
+    fig = figure(theme, height=520, top=30)
+    width, height = description.columns, description.height
+    colours = description.colours
+    fig.update_layout(plot_bgcolor=colours[0])
+    flat_first = list(reversed(list(enumerate(description.levels))))
+    for place, (_, k) in flat_first:
+        colour = colours[len(colours) - 1 - place] if place < len(colours) else colours[-1]
+        xs, ys = steps(description.rows, k)
+        fig.add_trace(
+            go.Scatter(
+                x=xs,
+                y=ys,
+                mode="lines",
+                fill="tozerox",
+                fillcolor=colour,
+                line={"width": 0},
+                hoverinfo="skip",
+                showlegend=False,
+                meta=f"level {place}",
+            )
+        )
+    xs, ys = steps(description.rows, description.kept[tick])
+    for colour, weight, dash in (("#000000", 5.0, "solid"), ("#FFFFFF", 2.5, BOUNDARY_DASH)):
+        fig.add_trace(
+            go.Scatter(
+                x=xs,
+                y=ys,
+                mode="lines",
+                showlegend=False,
+                meta="kept",
+                line={"color": colour, "width": weight, "dash": dash},
+                hovertemplate="row %{y:,.0f} keeps %{x:,.0f}<extra></extra>",
+            )
+        )
+    fig.update_layout(
+        xaxis=axis_style(
+            theme,
+            "j: direction of A (inputs), steepest first",
+            type="log",
+            range=[0, math.log10(width) + 0.001],
+            showgrid=False,
+            **log_ticks(1, width),
+        ),
+        yaxis=axis_style(
+            theme,
+            "i: direction of G (gradients), steepest first",
+            type="log",
+            range=[0, math.log10(height) + 0.001],
+            showgrid=False,
+            **log_ticks(1, height),
+        ),
+    )
+    return fig
+
+
+def steps(rows: Sequence[int], k: Sequence[int]) -> tuple[list[float], list[float]]:
+    """The outline of a staircase: (k_i, i), going up; a row that keeps nothing ends it.
+
+    A log axis has no zero, so the outline starts on the first row and ends at column 1.
+    """
+    xs: list[float] = []
+    ys: list[float] = []
+    for row, columns in zip(rows, k, strict=True):
+        if columns < 1:
+            xs += [1.0] if xs else []
+            ys += [float(row)] if ys else []
+            break
+        if xs and xs[-1] != columns:
+            xs.append(float(columns))
+            ys.append(ys[-1])
+        xs.append(float(columns))
+        ys.append(float(row))
+    return xs, ys
+
+
+def multiples(description: Multiples, theme: Theme) -> go.Figure:
+    """One small panel a projection: kinds in columns, layers in rows, common axes."""
+    smalls = description.smalls
+    layers = sorted({small.layer for small in smalls})
+    kinds = list(dict.fromkeys(small.kind for small in smalls))
+    fig = figure(theme, height=70 + 165 * len(layers), top=34)
+    low, high = _log_span([value for small in smalls for value in small.products])
+    total = max(small.total for small in smalls)
+    colour = style("kept").colour(theme)
+    shapes, notes = [], []
+    for number, small in enumerate(smalls, start=1):
+        suffix = "" if number == 1 else str(number)
+        row, column = layers.index(small.layer), kinds.index(small.kind)
+        x0, x1 = column / len(kinds) + 0.012, (column + 1) / len(kinds) - 0.012
+        tall = 1.0 / len(layers)
+        y1 = 1.0 - row * tall - 0.10 * tall
+        y0 = y1 - 0.74 * tall
+        xs, ys = _positive(small.ranks, small.products)
+        fig.add_trace(
+            go.Scatter(
+                x=xs,
+                y=ys,
+                mode="lines",
+                showlegend=False,
+                name=small.name,
+                meta=small.name,
+                xaxis=f"x{suffix}",
+                yaxis=f"y{suffix}",
+                line={"color": colour if small.edited else INK[theme].muted, "width": 2},
+                hovertemplate="rank %{x:,.0f}<br>λμ = %{y:.2e}<extra></extra>",
+            )
+        )
+        if small.edited and small.kept < small.total:
+            shapes.append(
+                vertical(theme, max(small.kept, 1), xref=f"x{suffix}", yref=f"y{suffix} domain")
+            )
+        notes.append(
+            {
+                "text": f"<b>{small.name}</b>  {small.kept / small.total:.0%} kept",
+                "x": x0,
+                "y": y1,
+                "xref": "paper",
+                "yref": "paper",
+                "xanchor": "left",
+                "yanchor": "bottom",
+                "showarrow": False,
+                "font": {"size": 12, "color": INK[theme].text},
+            }
+        )
+        outer = {"showticklabels": row == len(layers) - 1}
+        fig.update_layout(
+            {
+                f"xaxis{suffix}": axis_style(
+                    theme,
+                    type="log",
+                    domain=[x0, x1],
+                    anchor=f"y{suffix}",
+                    range=[0, math.log10(total)],
+                    **log_ticks(1, total, 4),
+                    **outer,
+                    **(
+                        {"title": {"text": "rank", "font": {"size": 12}}}
+                        if outer["showticklabels"]
+                        else {}
+                    ),
+                ),
+                f"yaxis{suffix}": axis_style(
+                    theme,
+                    "λᵢμⱼ" if column == 0 else None,
+                    type="log",
+                    domain=[max(y0, 0.0), y1],
+                    anchor=f"x{suffix}",
+                    showticklabels=column == 0,
+                    range=[math.log10(low) - 0.2, math.log10(high) + 0.2],
+                    **log_ticks(low, high, 4),
+                ),
+            }
+        )
+    fig.update_layout(shapes=shapes, annotations=notes)
+    return fig
+
+
+def eigenvalues(description: Eigenvalues, theme: Theme) -> go.Figure:
+    """Both factors' eigenvalues on log-log axes."""
+    fig = figure(theme, height=360, top=40)
+    lines = (
+        ("A, inputs", description.a_ranks, description.a, "svd"),
+        ("G, gradients", description.g_ranks, description.g, "kfac"),
+    )
+    for name, ranks, values, look_of in lines:
+        look = style(look_of)
+        xs, ys = _positive(ranks, values)
+        fig.add_trace(
+            go.Scatter(
+                x=xs,
+                y=ys,
+                mode="lines",
+                name=name,
+                meta=name,
+                line={"color": look.colour(theme), "width": 2.5, "dash": look.dash},
+                hovertemplate="rank %{x:,.0f}<br>%{y:.2e}<extra>" + name + "</extra>",
+            )
+        )
+    low, high = _log_span((*description.a, *description.g))
+    most = max((*description.a_ranks, *description.g_ranks))
+    fig.update_layout(
+        xaxis=axis_style(
+            theme, "rank", type="log", **log_ticks(1, most), range=[0, math.log10(most)]
+        ),
+        yaxis=axis_style(
+            theme,
+            "eigenvalue (per counted position)",
+            type="log",
+            range=[math.log10(low) - 0.2, math.log10(high) + 0.2],
+            **log_ticks(low, high),
+        ),
+    )
+    return fig

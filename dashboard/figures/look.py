@@ -1,0 +1,144 @@
+"""The common look of every Plotly figure: quiet axes, our type, light and dark alike."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import plotly.graph_objects as go
+
+from dashboard.figures.describe import Axis
+from dashboard.figures.palette import INK, Theme
+from dashboard.figures.words import setting
+
+FONT = '"Source Sans", "Source Sans Pro", system-ui, sans-serif'
+BOUNDARY_DASH = "6px,4px"  # the kept/cut boundary, the same in every figure
+CONFIG: dict[str, Any] = {
+    "displaylogo": False,
+    "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"],
+    "responsive": True,
+    "scrollZoom": False,
+}
+
+
+def figure(theme: Theme, height: int, bottom: int = 48, top: int = 12) -> go.Figure:
+    """An empty figure in the common look."""
+    ink = INK[theme]
+    fig = go.Figure()
+    fig.update_layout(
+        template="none",
+        height=height,
+        margin={"l": 56, "r": 16, "t": top, "b": bottom, "pad": 2},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        font={"family": FONT, "size": 13, "color": ink.text},
+        hoverlabel={
+            "bgcolor": ink.paper,
+            "bordercolor": ink.grid,
+            "font": {"family": FONT, "size": 13, "color": ink.text},
+        },
+        legend={
+            "orientation": "h",
+            "yanchor": "bottom",
+            "y": 1.0,
+            "xanchor": "left",
+            "x": 0.0,
+            "font": {"size": 13, "color": ink.text},
+            "bgcolor": "rgba(0,0,0,0)",
+        },
+        hovermode="closest",
+    )
+    return fig
+
+
+def axis_style(theme: Theme, title: str | None = None, **more: Any) -> dict[str, Any]:
+    """One axis in the common look."""
+    ink = INK[theme]
+    style: dict[str, Any] = {
+        "showgrid": True,
+        "gridcolor": ink.grid,
+        "gridwidth": 1,
+        "zeroline": False,
+        "linecolor": ink.grid,
+        "showline": False,
+        "ticks": "",
+        "tickfont": {"size": 12, "color": ink.muted},
+        "automargin": True,
+    }
+    if title is not None:
+        style["title"] = {"text": title, "font": {"size": 13, "color": ink.muted}, "standoff": 8}
+    return {**style, **more}
+
+
+def slider_axis(theme: Theme, axis: Axis) -> dict[str, Any]:
+    """The x axis of everything drawn over the ticks: spaced as the slider is."""
+    marks = axis.marks()
+    return axis_style(
+        theme,
+        f"{axis.label}, spaced as on the slider",
+        range=[-0.015, 1.015],
+        tickvals=[axis.position(tick) for tick, _ in marks],
+        ticktext=[name for _, name in marks],
+        showgrid=False,
+    )
+
+
+def tick_names(axis: Axis) -> list[str]:
+    """Every tick's setting in words, for hover labels."""
+    return [setting(value) for value in axis.settings]
+
+
+def log_ticks(low: float, high: float, most: int = 7) -> dict[str, Any]:
+    """Ticks of a log axis at powers of ten, named 1, 10, 10³, 10⁻⁶."""
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    step = max(1, -(-(last - first) // most))
+    powers = list(range(first, last + 1, step))
+    return {"tickvals": [10.0**p for p in powers], "ticktext": [_power(p) for p in powers]}
+
+
+def _power(exponent: int) -> str:
+    if 0 <= exponent <= 3:
+        return f"{10**exponent:,}"
+    return f"10<sup>{exponent}</sup>".replace("-", "−")
+
+
+def translucent(colour: str, alpha: float) -> str:
+    """#rrggbb with an opacity."""
+    red, green, blue = (int(colour[place : place + 2], 16) for place in (1, 3, 5))
+    return f"rgba({red},{green},{blue},{alpha:g})"
+
+
+def band(
+    x: Sequence[float], low: Sequence[float], high: Sequence[float], colour: str, **where: Any
+) -> go.Scatter:
+    """An interval as a filled band under its line; points without an interval are left out."""
+    points = [(a, b, c) for a, b, c in zip(x, low, high, strict=True) if b == b and c == c]
+    forth = [(a, c) for a, _, c in points]
+    back = [(a, b) for a, b, _ in reversed(points)]
+    return go.Scatter(
+        x=[a for a, _ in forth + back],
+        y=[b for _, b in forth + back],
+        fill="toself",
+        fillcolor=translucent(colour, 0.16),
+        line={"width": 0},
+        hoverinfo="skip",
+        showlegend=False,
+        mode="lines",
+        **where,
+    )
+
+
+def vertical(theme: Theme, x: float, **where: Any) -> dict[str, Any]:
+    """The kept/cut boundary as a shape."""
+    return {
+        "type": "line",
+        "x0": x,
+        "x1": x,
+        "y0": 0,
+        "y1": 1,
+        "xref": "x",
+        "yref": "y domain",
+        "line": {"color": INK[theme].boundary, "width": 1.5, "dash": BOUNDARY_DASH},
+        **where,
+    }

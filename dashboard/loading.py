@@ -1,0 +1,97 @@
+"""Studies and models, opened once and shared by all sessions; nothing here is ever changed.
+
+A loaded model is immutable: an edit is a new object that shares every untouched tensor with it
+and owns only the edited ones, so two visitors with different thresholds never meet.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from core.errors import StudyError
+from core.study import Study
+
+ROOT = Path(__file__).resolve().parents[1]
+ENVIRONMENT = "HILLSHADE_STUDY"  # path of a study folder to open first
+SHIPPED = ROOT / "assets"
+
+# One edit at a time: two at once on a small machine are slower than one after the other.
+_editing = threading.Lock()
+
+
+def available() -> dict[str, Path]:
+    """The studies to choose from, by name: the one the environment names, then the shipped ones."""
+    found: dict[str, Path] = {}
+    if named := os.environ.get(ENVIRONMENT):
+        found["own"] = Path(named)
+    for folder in sorted(SHIPPED.glob("*/study")):
+        found[folder.parent.name] = folder
+    return found or {"language": SHIPPED / "language" / "study"}
+
+
+def open_study(path: Path) -> Study:
+    """The study in a folder, checked; opened again when it was made anew."""
+    manifest = path / "study.json"
+    stamp = manifest.stat().st_mtime_ns if manifest.is_file() else 0
+    return _open(str(path), stamp)
+
+
+@st.cache_resource(show_spinner="Opening the study …", max_entries=4)
+def _open(path: str, stamp: int) -> Study:
+    del stamp  # part of the key
+    return Study.open(path)
+
+
+@st.cache_resource(show_spinner=False, max_entries=2)
+def open_model(_study: Study, path: str, digest: str) -> tuple[Any, Any]:
+    """The study's model and tokenizer; refused when the weights are not those of the study."""
+    from core.model import load_model, load_tokenizer, source_of
+
+    del digest  # part of the key
+    source = source_of(_study)
+    model = load_model(source)
+    Study.open(path, model)
+    return model, load_tokenizer(source)
+
+
+def model_of(study: Study) -> tuple[Any, Any]:
+    """The shared model and tokenizer of a study."""
+    return open_model(study, str(study.path), study.manifest.model.weight_digest)
+
+
+@st.cache_resource(show_spinner=False, max_entries=3)
+def _editor(_study: Study, path: str, digest: str, recipe_id: str) -> Any:
+    from core.edit import Editor
+    from core.projection import find_projections
+
+    del digest
+    model, _ = model_of(_study)
+    recipe = _study.manifest.recipe(recipe_id)
+    projections = tuple(p for p in find_projections(model) if p.name in recipe.projections)
+    seed = recipe.seeds[0] if recipe.seeds else 0
+    return Editor(model, _study.bases(recipe_id), projections, recipe.method, seed)
+
+
+@st.cache_resource(show_spinner=False, max_entries=6)
+def _edited(_study: Study, path: str, digest: str, recipe_id: str, tick: int) -> Any:
+    setting = _study.manifest.recipe(recipe_id).ticks[tick]
+    model, _ = _editor(_study, path, digest, recipe_id).at(setting)
+    return model
+
+
+def edited_model(study: Study, recipe_id: str, tick: int) -> Any:
+    """The edited model of one recipe and tick: a new object beside the shared, untouched one."""
+    if tick == 0:
+        return model_of(study)[0]
+    if not study.has_heavy:
+        raise StudyError(
+            "This study came without its eigenvectors (basis.safetensors): stored results can be "
+            "shown, live edits need the whole study folder."
+        )
+    with _editing:
+        return _edited(study, str(study.path), study.manifest.model.weight_digest, recipe_id, tick)

@@ -1,0 +1,102 @@
+"""The sections of the Spectrum page, top to bottom."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import streamlit as st
+
+from core.manifest import StoredRecipe
+from core.study import Study
+from dashboard import blocks
+from dashboard.bar import study_key
+from dashboard.components import scrubber
+from dashboard.figures import draw_spectrum
+from dashboard.figures import spectrum as figures
+from dashboard.figures.describe import Relief, Spectrum
+from dashboard.state import View
+
+
+@st.cache_data(show_spinner="Counting the directions …", max_entries=32)
+def _edge(_study: Study, key: tuple[str, str, str]) -> figures.Boundary:
+    recipe = _study.manifest.recipe(key[1])
+    staircase = _study.staircase(key[2])
+    lam, _ = _study.spectra()[key[2]]
+    # An edit that does not cut by curvature, or not here, keeps every direction.
+    ticks = recipe.ticks if _cuts(recipe, key[2]) else (1.0,) * len(recipe.ticks)
+    return figures.boundary(staircase, ticks, figures.sampled_rows(len(lam)))
+
+
+def _cuts(recipe: StoredRecipe, name: str) -> bool:
+    return figures.by_curvature(recipe) and name in recipe.projections
+
+
+@st.cache_data(show_spinner=False, max_entries=32)
+def _drawn(_study: Study, key: tuple[str, str, str]) -> tuple[Spectrum, Relief]:
+    """Both descriptions but for their sentences on the tick in view."""
+    recipe = _study.manifest.recipe(key[1])
+    edge = _edge(_study, key)
+    return (
+        figures.spectrum(_study, recipe, key[2], 0, edge),
+        figures.relief(_study, recipe, key[2], 0, edge),
+    )
+
+
+def live(view: View) -> None:
+    """The sorted curvatures and the grid of directions; the boundary follows the thumb."""
+    key = (study_key(view.study), view.recipe.id, view.projection)
+    edge = _edge(view.study, key)
+    name = view.projection
+    products, relief = _drawn(view.study, key)
+    products = replace(
+        products, alt=figures.spectrum_alt(view.recipe, view.tick, edge, products.total, name)
+    )
+    relief = replace(
+        relief, alt=figures.relief_alt(view.recipe, view.tick, edge, relief.columns, name)
+    )
+    if not _cuts(view.recipe, name):
+        st.info(
+            f"{view.recipe.title} does not cut {figures.short(name)} by curvature: the spectrum "
+            "is shown whole. Choose a K-FAC edit of this projection to see its boundary."
+        )
+    scrubber.live(
+        products.axis.payload(),
+        [products.payload(), relief.payload()],
+        view.tick,
+        key="spectrum-live",
+        findings=figures.findings(view.recipe, edge, products.total, name),
+        layout="even",
+    )
+    left, right = st.columns(2, gap="large")
+    with left:
+        blocks.reading(products, products.table())
+        with st.expander("Zoom and read off"):
+            st.plotly_chart(
+                draw_spectrum.spectrum(products, view.tick, view.theme),
+                theme=None,
+                alt=products.alt,
+                key="chart-spectrum",
+                config=blocks.CONFIG,
+            )
+    with right:
+        blocks.reading(relief, relief.table(view.tick))
+        with st.expander("Zoom and read off"):
+            st.plotly_chart(
+                draw_spectrum.relief(relief, view.tick, view.theme),
+                theme=None,
+                alt=relief.alt,
+                key="chart-relief",
+                config=blocks.CONFIG,
+            )
+
+
+def eigenvalues(view: View) -> None:
+    """The two factors behind the products."""
+    described = figures.eigenvalues(view.study, view.projection)
+    blocks.figure(described, draw_spectrum.eigenvalues(described, view.theme), described.table())
+
+
+def multiples(view: View) -> None:
+    """The same spectrum in every stored projection."""
+    described = figures.multiples(view.study, view.recipe, view.tick)
+    blocks.figure(described, draw_spectrum.multiples(described, view.theme), described.table())

@@ -1,0 +1,133 @@
+"""The one threshold, everywhere: which study, which recipe, where it cuts, and what is in view.
+
+The address bar holds it all (`?study=…&recipe=…&mass=…&projection=…`): a link reopens the view.
+The selectors are bound to it by Streamlit; the mass is written on release, by hand, because it
+is set by the scrubber, and read again whenever the address says something else than we wrote.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import streamlit as st
+
+from core.manifest import StoredRecipe
+from core.study import Study
+from dashboard.figures.measured import ratio
+from dashboard.figures.palette import Theme
+from dashboard.figures.recall import nearest_cost
+
+MASS = "mass"
+_TICKS, _WRITTEN, _RECIPE, _PAGE, _VIEW = (
+    "hillshade_ticks",
+    "hillshade_written",
+    "hillshade_recipe",
+    "hillshade_page",
+    "hillshade_view",
+)
+
+
+@dataclass(frozen=True)
+class View:
+    """What every page shows of: one study at one recipe and tick, one projection in view."""
+
+    study: Study
+    recipe: StoredRecipe
+    tick: int
+    projection: str
+    theme: Theme
+
+    @property
+    def setting(self) -> float:
+        return self.recipe.ticks[self.tick]
+
+
+def theme() -> Theme:
+    """Light or dark, as the visitor's browser shows it."""
+    return "dark" if st.context.theme.type == "dark" else "light"
+
+
+def default_tick(recipe: StoredRecipe) -> int:
+    """The chosen setting, else that at the smallest stored perplexity rise, else no edit."""
+    if recipe.chosen is not None:
+        return recipe.chosen
+    return min(recipe.equal.items(), key=lambda pair: float(pair[0]))[1] if recipe.equal else 0
+
+
+def resolve_tick(study: Study, recipe: StoredRecipe, page: str) -> int:
+    """The tick in view: from the address, the last release, or the recipe just chosen."""
+    memory = st.session_state
+    ticks: dict[str, int] = memory.setdefault(_TICKS, {})
+    before, page_before = memory.get(_RECIPE), memory.get(_PAGE)
+    asked = st.query_params.get(MASS)
+    # Going to another page drops what Streamlit does not know from the address: not a wish.
+    lost = asked is None and page_before not in (None, page)
+    if asked != memory.get(_WRITTEN) and not lost:
+        ticks[recipe.id] = _asked_tick(recipe, asked)
+    elif before not in (None, recipe.id) or recipe.id not in ticks:
+        ticks[recipe.id] = _same_cost(study, before, recipe, ticks)
+    memory[_RECIPE], memory[_PAGE] = recipe.id, page
+    tick = min(ticks[recipe.id], len(recipe.ticks) - 1)
+    _write(recipe, tick)
+    return tick
+
+
+def _asked_tick(recipe: StoredRecipe, asked: str | None) -> int:
+    """The stored tick nearest to a mass from the address; a bad one is said and set aside."""
+    if asked is None:
+        return default_tick(recipe)
+    try:
+        value = float(asked)
+    except ValueError:
+        value = math.nan
+    if not 0.0 <= value <= 1.0:
+        st.warning(
+            f"The address asks for mass={asked[:40]}, which is no number from 0 to 1; "
+            "the chosen setting is shown instead."
+        )
+        return default_tick(recipe)
+    return recipe.tick_at(value)
+
+
+def _same_cost(
+    study: Study, before: str | None, recipe: StoredRecipe, ticks: dict[str, int]
+) -> int:
+    """Another recipe was chosen: show it where it costs as much on fresh text as the last one."""
+    known = {r.id: r for r in study.recipes}
+    if before not in known or before not in ticks:
+        return default_tick(recipe)
+    costs = ratio(study.points, recipe)
+    wanted = ratio(study.points, known[before]).value[ticks[before]]
+    if not costs.known or not math.isfinite(wanted):
+        return default_tick(recipe)
+    return nearest_cost(costs.value, wanted)
+
+
+def _write(recipe: StoredRecipe, tick: int) -> None:
+    """Put the mass into the address, unless it is the default and was never asked for."""
+    said = f"{recipe.ticks[tick]:.8g}"
+    shown = st.query_params.get(MASS)
+    if shown is None and tick == default_tick(recipe):
+        st.session_state[_WRITTEN] = None
+        return
+    if shown != said:
+        st.query_params[MASS] = said
+    st.session_state[_WRITTEN] = said
+
+
+def released() -> None:
+    """The thumb was let go: keep its tick. Called by Streamlit before the page runs."""
+    event = st.session_state.bar.release
+    if isinstance(event, dict) and "recipe" in event and "tick" in event:
+        st.session_state.setdefault(_TICKS, {})[str(event["recipe"])] = max(int(event["tick"]), 0)
+
+
+def set_view(view: View) -> None:
+    st.session_state[_VIEW] = view
+
+
+def view() -> View:
+    """The view of this run, for the pages."""
+    current: View = st.session_state[_VIEW]
+    return current

@@ -1,0 +1,267 @@
+"""The rows behind every curvature: a_t and g_t at each counted position, from one pass per batch.
+
+For a projection y = W a and a counted position t, a_t (length q) is the input and g_t (length p)
+the gradient of the **summed** token losses with respect to y_t. One forward and one backward pass
+serve all projections. The only hooks of the engine live here, on a twin of the model, so the model
+itself is never touched; sums and maps are made elsewhere, from the rows.
+
+Counted positions: real ones (by attention mask, never by token id) except each sequence's last,
+which predicts nothing.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from core.errors import HillshadeError, UnsupportedModelError
+from core.labels import Labels, draw_labels, keyed_uniforms
+from core.projection import Projection
+from core.twin import twin
+
+RowSink = Callable[[str, Tensor], None]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Sequences of similar length, padded on the right.
+
+    ``sequences`` are the original numbers of the sequences, ``owner`` says for each counted row
+    which row of the batch it belongs to, ``rows`` where it lies in the flattened batch.
+    """
+
+    sequences: tuple[int, ...]
+    ids: Tensor  # int64[B, T]
+    mask: Tensor  # int64[B, T], 1 where real
+    rows: Tensor  # int64[n] positions b * T + t that count
+    owner: Tensor  # int64[n]
+    gold: Tensor  # int64[n] the next token of each counted position
+
+
+def as_sequences(
+    sequences: Iterable[Sequence[int]], model: nn.Module
+) -> tuple[tuple[int, ...], ...]:
+    """The sequences as tuples, or a HillshadeError for what no model can read.
+
+    Refused: no data at all, a sequence shorter than 2, longer than the context, or with an id
+    outside the vocabulary.
+    """
+    checked = tuple(tuple(int(i) for i in sequence) for sequence in sequences)
+    if not checked:
+        raise HillshadeError("There is no text to read; give at least one sequence of tokens.")
+    context = getattr(getattr(model, "config", None), "max_position_embeddings", None)
+    vocabulary = _vocabulary(model)
+    for number, ids in enumerate(checked):
+        if len(ids) < 2:
+            raise HillshadeError(
+                f"Sequence {number} has {len(ids)} token(s) and predicts nothing; "
+                "leave out sequences shorter than 2."
+            )
+        if context is not None and len(ids) > context:
+            raise HillshadeError(
+                f"Sequence {number} has {len(ids)} tokens but the model reads {context}; "
+                "cut it into shorter ones."
+            )
+        if min(ids) < 0 or max(ids) >= vocabulary:
+            raise HillshadeError(
+                f"Sequence {number} holds a token outside the vocabulary of {vocabulary}; "
+                "use the model's own tokenizer."
+            )
+    return checked
+
+
+def batches(sequences: Sequence[Sequence[int]], size: int) -> Iterator[Batch]:
+    """The sequences in batches of similar lengths (sorted by length, so little is padding)."""
+    if size < 1:
+        raise HillshadeError(f"A batch of {size} sequences is impossible; choose 1 or more.")
+    order = sorted(range(len(sequences)), key=lambda number: len(sequences[number]))
+    for start in range(0, len(order), size):
+        yield _batch(sequences, order[start : start + size])
+
+
+def _batch(sequences: Sequence[Sequence[int]], numbers: Sequence[int]) -> Batch:
+    lengths = torch.tensor([len(sequences[number]) for number in numbers])
+    width = int(lengths.max())
+    ids = torch.zeros(len(numbers), width, dtype=torch.int64)
+    for row, number in enumerate(numbers):
+        ids[row, : len(sequences[number])] = torch.tensor(sequences[number])
+    position = torch.arange(width)
+    counted = position < lengths[:, None] - 1
+    rows = counted.flatten().nonzero()[:, 0]
+    return Batch(
+        sequences=tuple(numbers),
+        ids=ids,
+        mask=(position < lengths[:, None]).long(),
+        rows=rows,
+        owner=rows // width,
+        gold=ids.flatten()[rows + 1],
+    )
+
+
+class Tap:
+    """Reads the rows of chosen projections from a twin of `model`.
+
+    The twin is in eval mode with every parameter frozen; the graph starts at the input of the first
+    wanted block, so nothing below it is differentiated and no weight gradient is ever formed.
+    """
+
+    def __init__(self, model: nn.Module, projections: Sequence[Projection]) -> None:
+        if not projections:
+            raise HillshadeError("No projection is selected; choose at least one.")
+        for projection in projections:
+            projection.weight(model)  # refuses a projection of another model
+        self._device = next(model.parameters()).device
+        self._model = twin(model).eval().requires_grad_(False)
+        self._first_layer = min(projection.layer for projection in projections)
+        first = next(p for p in projections if p.layer == self._first_layer)
+        block = self._model.get_submodule(first.block)
+        block.register_forward_pre_hook(_start_graph, with_kwargs=True)
+        for projection in projections:
+            module = self._model.get_submodule(projection.name)
+            module.register_forward_pre_hook(partial(self._on_input, projection))
+            module.register_forward_hook(partial(self._on_output, projection))
+        self._names = {projection.name for projection in projections}
+        self._pass: _Pass | None = None
+
+    def run(
+        self,
+        batch: Batch,
+        sequences: Sequence[Sequence[int]],
+        on_input: RowSink,
+        on_gradient: RowSink,
+        *,
+        labels: Labels = "sampled",
+        seed: int = 0,
+        draw: int = 0,
+    ) -> None:
+        """One forward and one backward pass over `batch`.
+
+        Calls ``on_input(input_key, a_nq)`` once per input tensor during the forward pass and
+        ``on_gradient(name, g_np)`` once per projection during the backward pass; n runs over
+        ``batch.rows`` in order. Rows come in the model's own dtype.
+        Raises HillshadeError when the loss is not finite, UnsupportedModelError when a wanted
+        projection is not called exactly once.
+        """
+        now = _Pass(batch, batch.rows.to(self._device), on_input, on_gradient, {}, {}, set())
+        self._pass = now
+        try:
+            with torch.inference_mode(False), torch.enable_grad():
+                out = self._model(
+                    input_ids=batch.ids.to(self._device),
+                    attention_mask=batch.mask.to(self._device),
+                    use_cache=False,
+                )
+                logits = out.logits.flatten(0, 1).index_select(0, now.rows)
+                logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+                target = batch.gold
+                if labels == "sampled":
+                    uniforms = [keyed_uniforms(seed, sequences[n], draw) for n in batch.sequences]
+                    u = torch.from_numpy(np.concatenate(uniforms)).to(self._device)
+                    target = draw_labels(logits, u)
+                loss = cross_entropy(logits, target.to(self._device), reduction="sum")
+                if not torch.isfinite(loss):
+                    raise HillshadeError(
+                        "The model's loss is not finite (NaN or infinite weights or activations); "
+                        "check the weights before collecting."
+                    )
+                self._require(now.outputs.keys())
+                lowest = [y for p, y in now.outputs.items() if p.layer == self._first_layer]
+                torch.autograd.grad(loss, lowest)  # the sinks are fed by hooks on the way
+            self._require(now.arrived)
+        finally:
+            self._pass = None
+
+    def _on_input(self, projection: Projection, module: nn.Module, args: tuple[Tensor]) -> None:
+        now = self._now()
+        seen = now.inputs.get(projection.input_key)
+        if seen is None:
+            now.inputs[projection.input_key] = weakref.ref(args[0])
+            now.on_input(projection.input_key, now.counted(args[0].detach(), projection))
+        elif seen() is not args[0]:
+            raise UnsupportedModelError(
+                f"{projection.name} does not read the tensor that its gate reads, or is called "
+                "twice in one pass; such a model is not supported."
+            )
+
+    def _on_output(
+        self, projection: Projection, module: nn.Module, args: tuple[Tensor], output: Tensor
+    ) -> None:
+        now = self._now()
+        if projection in now.outputs:
+            raise UnsupportedModelError(
+                f"{projection.name} is called twice in one pass; such a model is not supported."
+            )
+        now.outputs[projection] = output
+
+        def receive(gradient: Tensor) -> None:
+            now.arrived.add(projection)
+            now.on_gradient(projection.name, now.counted(gradient, projection))
+
+        output.register_hook(receive)
+
+    def _now(self) -> _Pass:
+        assert self._pass is not None, "hooks only run inside Tap.run"
+        return self._pass
+
+    def _require(self, reached: Collection[Projection]) -> None:
+        missing = sorted(self._names - {projection.name for projection in reached})
+        if missing:
+            raise UnsupportedModelError(
+                f"{missing[0]} was not reached by the model's forward pass; leave it out."
+            )
+
+
+@dataclass
+class _Pass:
+    """What one forward and backward pass has met so far."""
+
+    batch: Batch
+    rows: Tensor
+    on_input: RowSink
+    on_gradient: RowSink
+    inputs: dict[str, weakref.ref[Tensor]]
+    outputs: dict[Projection, Tensor]
+    arrived: set[Projection]
+
+    def counted(self, tensor: Tensor, projection: Projection) -> Tensor:
+        """The counted rows of a (B, T, ·) or (B·T, ·) tensor."""
+        flat = tensor.reshape(-1, tensor.shape[-1])
+        if flat.shape[0] != self.batch.ids.numel():
+            raise UnsupportedModelError(
+                f"{projection.name} does not see one row per token "
+                f"({tuple(tensor.shape)}); such a model is not supported."
+            )
+        return flat.index_select(0, self.rows)
+
+
+def _start_graph(
+    block: nn.Module, args: tuple[object, ...], kwargs: dict[str, object]
+) -> tuple[tuple[object, ...], dict[str, object]]:
+    """Make the hidden states entering the block the leaf of the graph."""
+    hidden = args[0] if args else kwargs.get("hidden_states")
+    if not isinstance(hidden, Tensor):
+        raise UnsupportedModelError(
+            f"A block ({type(block).__name__}) does not take hidden states as its first argument; "
+            "such a model is not supported."
+        )
+    leaf = hidden.detach().requires_grad_(True)
+    if args:
+        return (leaf, *args[1:]), kwargs
+    return args, {**kwargs, "hidden_states": leaf}
+
+
+def _vocabulary(model: nn.Module) -> int:
+    embeddings = getattr(model, "get_input_embeddings", lambda: None)()
+    weight = getattr(embeddings, "weight", None)
+    if not isinstance(weight, Tensor):
+        raise UnsupportedModelError(
+            f"{type(model).__name__} has no input embeddings; load it as a language model."
+        )
+    return weight.shape[0]

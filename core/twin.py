@@ -1,0 +1,32 @@
+"""A second module tree over the same weights.
+
+``twin(model)`` copies the modules and shares every tensor: hooks, train/eval mode, frozen flags
+and replaced weights of the twin never show on the model. A model that several browser sessions
+share can so be edited or observed by each of them, and undoing is dropping the twin.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import TypeVar
+
+from torch import Tensor, nn
+
+Model = TypeVar("Model", bound=nn.Module)
+
+
+def twin(model: Model, replaced: Mapping[nn.Parameter, Tensor] | None = None) -> Model:
+    """A new model object that shares every parameter's storage and every buffer with `model`.
+
+    `replaced` maps parameters of `model` to the tensors that the twin owns in their place (same
+    shape and dtype). Parameters are new objects over the old storage, so that ``twin.to(...)`` or
+    ``requires_grad_`` on the twin leave the model alone; only in-place writes to a weight are
+    seen by both. Costs the copying of the module tree, no tensor is copied.
+    """
+    replaced = replaced or {}
+    memo: dict[int, object] = {id(buffer): buffer for buffer in model.buffers()}
+    for parameter in model.parameters():
+        tensor = replaced.get(parameter, parameter)
+        memo[id(parameter)] = nn.Parameter(tensor.detach(), requires_grad=parameter.requires_grad)
+    return copy.deepcopy(model, memo)

@@ -30,7 +30,7 @@ Progress = Callable[[int, int], None]
 _CHUNK_ROWS = 8192
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Factors:
     """Sums Σ a aᵀ by input and Σ g gᵀ by projection over `count` positions, exactly symmetric.
 

@@ -13,9 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
@@ -126,7 +124,7 @@ def weight_digest(model: nn.Module) -> str:
     digest = hashlib.sha256()
     for name, parameter in sorted(model.named_parameters()):
         digest.update(f"{name} {parameter.dtype} {tuple(parameter.shape)}\n".encode())
-        digest.update(_bytes(parameter))
+        digest.update(tensor_bytes(parameter))
     return digest.hexdigest()
 
 
@@ -136,13 +134,14 @@ def matrix_digest(weight: Tensor) -> str:
     Values, not storage: the same bfloat16 weights loaded as float32 keep their digest.
     """
     digest = hashlib.sha256(f"{tuple(weight.shape)}\n".encode())
-    digest.update(_bytes(weight.detach().to(torch.float32)))
+    digest.update(tensor_bytes(weight.detach().to(torch.float32)))
     return digest.hexdigest()
 
 
-def _bytes(tensor: Tensor) -> NDArray[np.uint8]:
+def tensor_bytes(tensor: Tensor) -> memoryview:
+    """The tensor's bytes, row-major, for hashing; no copy where it lies so on the CPU."""
     flat = tensor.detach().to("cpu").contiguous().flatten()
-    return np.asarray(flat.view(torch.uint8).numpy(), dtype=np.uint8)
+    return flat.view(torch.uint8).numpy().data
 
 
 def _shape(module: nn.Module | None) -> tuple[int, int] | None:

@@ -11,8 +11,8 @@ from core.manifest import StoredRecipe
 from core.study import Study
 from dashboard import loading, state
 from dashboard.components import scrubber
-from dashboard.figures.measured import axis_of, point
-from dashboard.figures.spectrum import by_curvature, short
+from dashboard.figures.measured import Measured, axis_of
+from dashboard.figures.spectrum import by_curvature, in_order, short
 from dashboard.figures.words import count, listing, percent, scientific, setting
 
 STUDY_TITLES = {"language": "Shipped language model", "own": "Your study"}
@@ -44,19 +44,20 @@ def show(page: str) -> state.View:
             label_visibility="collapsed",
         )
     recipe = study.manifest.recipe(recipe_id)
-    names = sorted(study.spectra())
+    names = in_order(study.spectra())
     with place_projection:
         projection = st.selectbox(
             "Projection in view (never changes the edit)",
             names,
-            index=names.index(study.recipes[0].projections[-1]),
+            index=names.index(in_order(study.recipes[0].projections)[0]),
             format_func=lambda key: f"In view: {short(key)}",
             key="projection",
             bind="query-params",
             label_visibility="collapsed",
         )
-    tick = state.resolve_tick(study, recipe, page)
-    view = state.View(study, recipe, tick, projection, state.theme())
+    measured = loading.measured(study)
+    tick = state.resolve_tick(measured, recipe, page)
+    view = state.View(study, measured, recipe, tick, projection, state.theme())
     with st.container(key="threshold"):
         scrubber.bar(payload(study, recipe, projection), tick, state.released)
     state.set_view(view)
@@ -78,25 +79,22 @@ def _payload(_study: Study, key: tuple[str, str, str]) -> dict[str, Any]:
         "axis": axis.payload(),
         "ends": ["nothing cut", "more cut →"],
         "chosenTitle": "Setting chosen on the other half of the strings and probes",
-        "readouts": readouts(_study, recipe, key[2]),
+        "readouts": readouts(_study, loading.measured(_study), recipe, key[2]),
     }
 
 
 def payload(study: Study, recipe: StoredRecipe, projection: str) -> dict[str, Any]:
     """What the bar component gets."""
-    return _payload(study, (study_key(study), recipe.id, projection))
+    return _payload(study, (loading.study_key(study), recipe.id, projection))
 
 
-def study_key(study: Study) -> str:
-    """A key for caches: where a study lies and when it was made."""
-    return f"{study.path} {study.manifest.created} {study.manifest.data_digest}"
-
-
-def readouts(study: Study, recipe: StoredRecipe, projection: str) -> list[dict[str, Any]]:
+def readouts(
+    study: Study, measured: Measured, recipe: StoredRecipe, projection: str
+) -> list[dict[str, Any]]:
     """The setting and its exact translations at every tick, as finished text."""
-    kept = point(study.points, recipe, "directions_kept")
-    total = point(study.points, recipe, "directions_total")
-    weight = point(study.points, recipe, "weight_kept")
+    kept = measured.point(recipe, "directions_kept")
+    total = measured.point(recipe, "directions_total")
+    weight = measured.point(recipe, "weight_kept")
     label = recipe.axis.label
     return [
         {

@@ -15,6 +15,7 @@ import streamlit as st
 
 from core.errors import StudyError
 from core.study import Study
+from dashboard.figures.measured import Measured
 
 ROOT = Path(__file__).resolve().parents[1]
 ENVIRONMENT = "HILLSHADE_STUDY"  # path of a study folder to open first
@@ -45,6 +46,22 @@ def open_study(path: Path) -> Study:
 def _open(path: str, stamp: int) -> Study:
     del stamp  # part of the key
     return Study.open(path)
+
+
+def study_key(study: Study) -> str:
+    """A key for caches: where a study lies and when it was made."""
+    return f"{study.path} {study.manifest.created} {study.manifest.data_digest}"
+
+
+@st.cache_resource(show_spinner=False, max_entries=4)
+def _measured(_study: Study, key: str) -> Measured:
+    del key
+    return Measured(_study)
+
+
+def measured(study: Study) -> Measured:
+    """The study's tables, sorted into tracks once for all sessions."""
+    return _measured(study, study_key(study))
 
 
 @st.cache_resource(show_spinner=False, max_entries=2)

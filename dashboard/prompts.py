@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import streamlit as st
-import torch
 
 from core.errors import HillshadeError
 from dashboard import loading
@@ -20,6 +19,7 @@ from dashboard.figures.words import setting
 from dashboard.state import View
 
 NEW_TOKENS = 40
+PIECE = 4  # tokens between two signs of progress
 _KEY = "own-prompt-text"
 _RESULT = "hillshade_own_result"
 
@@ -83,10 +83,9 @@ def _run(view: View, prompt: str) -> None:
         edited = loading.edited_model(view.study, view.recipe.id, view.tick)
         texts = []
         for number, (one, place) in enumerate(((model, left), (edited, right))):
-            said: list[int] = []
             name = ("original", "edited")[number]
-            for token in greedy(one, ids, room):
-                said.append(token)
+            said: list[int] = []
+            for said in pieces(one, ids, room):
                 done = (number + len(said) / room) / 2
                 bar.progress(done, f"The {name} model writes: {len(said)} of {room} tokens")
                 place.text(tokenizer.decode(said, skip_special_tokens=True))
@@ -119,15 +118,14 @@ def _context(model: Any) -> int:
     return int(model.config.max_position_embeddings)
 
 
-@torch.inference_mode()
-def greedy(model: Any, ids: list[int], count: int) -> Iterator[int]:
-    """The `count` most likely next tokens, one after the other; no stop token, no penalties."""
-    feed, cache = torch.tensor([ids]), None
-    for _ in range(count):
-        out = model(feed, past_key_values=cache, use_cache=True)
-        cache = out.past_key_values
-        feed = out.logits[:, -1:].argmax(-1)
-        yield int(feed)
+def pieces(model: Any, ids: list[int], count: int) -> Iterator[list[int]]:
+    """The greedy continuation so far, a few tokens longer each time (so that progress shows)."""
+    from core.recall import complete
+
+    said: list[int] = []
+    while len(said) < count:
+        said += complete(model, [*ids, *said], min(PIECE, count - len(said)))
+        yield list(said)
 
 
 def _columns(value: float) -> tuple[Any, Any]:

@@ -7,11 +7,10 @@ import streamlit as st
 from core.manifest import StoredRecipe
 from core.study import Study
 from dashboard import blocks, prompts
-from dashboard.bar import study_key
 from dashboard.components import scrubber
 from dashboard.figures import draw_recall, recall, rows
-from dashboard.figures.measured import ratio
 from dashboard.figures.words import change, percent
+from dashboard.loading import study_key
 from dashboard.state import View
 
 NO_PROMISE = (
@@ -33,7 +32,7 @@ def said(view: View) -> rows.Said:
 
 def story(view: View) -> None:
     """The finding, the curves under the slider, and the spectrum of abilities: all live."""
-    told = recall.story(view.study, view.recipe, view.tick)
+    told = recall.story(view.measured, view.recipe, view.tick)
     scrubber.live(
         told.axis.payload(),
         [told.curves.payload(), told.bars.payload()],
@@ -45,8 +44,8 @@ def story(view: View) -> None:
 
 def texts(view: View) -> None:
     """Memorized strings and probes, before and after, side by side."""
-    st.html('<div style="height:0.4rem"></div>')
-    left, right = st.columns([1.32, 1], gap="medium")
+    with st.container(key="texts"):
+        left, right = st.columns([1.32, 1], gap="medium")
     with left:
         _texts(view, "memory", "Memorized text", rows.memory_choices(view.study.items))
     with right:
@@ -59,20 +58,17 @@ def texts(view: View) -> None:
 
 def _texts(view: View, kind: str, title: str, choices: dict[str, str]) -> None:
     items = view.study.items
-    head, filters = st.columns([1, 3], vertical_alignment="center")
+    head, filters = st.columns([1.5, 1], vertical_alignment="center")
     head.subheader(title, anchor=False)
     with filters:
-        group = st.pills(
+        group = st.selectbox(
             f"Which {title.lower()}",
             list(choices),
-            default=rows.MIXED,
             format_func=lambda key: choices[key],
             key=f"{kind}-group",
             bind="query-params",
             label_visibility="collapsed",
-            required=True,
         )
-    group = group or rows.MIXED
     count = rows.pages(items, said(view), kind, group)
     number = min(int(st.session_state.get(f"{kind}-page-{group}", 1)), count)
     table = rows.table(items, said(view), view.recipe, kind, group, number)
@@ -95,9 +91,9 @@ def controls(view: View) -> None:
     study = view.study
     known = {recipe.id: recipe for recipe in study.recipes}
     chosen = [(known[name], known[name].title) for name in CONTROLS if name in known]
-    wanted = ratio(study.points, view.recipe).value[view.tick]
+    wanted = view.measured.ratio(view.recipe).value[view.tick]
     described = recall.tradeoff(
-        study, chosen, wanted, "controls", "Is it the curvature? The same cost, other cuts"
+        view.measured, chosen, wanted, "controls", "Is it the curvature? The same cost, other cuts"
     )
     blocks.figure(described, draw_recall.tradeoff(described, view.theme), described.table())
     tolerances = sorted({key for recipe, _ in chosen for key in recipe.equal}, key=float)
@@ -113,7 +109,8 @@ def controls(view: View) -> None:
         required=True,
     )
     st.dataframe(
-        recall.compared(study, _at_cost(chosen, tolerance or tolerances[-1])), hide_index=True
+        recall.compared(view.measured, _at_cost(chosen, tolerance or tolerances[-1])),
+        hide_index=True,
     )
     st.caption(
         "Every edit on its own axis and its own layers, each at the stored setting that costs this "
@@ -133,15 +130,15 @@ def repeats_and_share(view: View) -> None:
     study = view.study
     left, right = st.columns(2, gap="large")
     with left:
-        classes = recall.recall_by_repeats(study, view.recipe, view.tick)
+        classes = recall.recall_by_repeats(view.measured, view.recipe, view.tick)
         blocks.figure(classes, draw_recall.classes(classes, view.theme), classes.table())
     shares = [(r, _share_name(r)) for r in study.recipes if r.id.startswith("kfac-share-")]
     if not shares:
         return
-    wanted = ratio(study.points, view.recipe).value[view.tick]
+    wanted = view.measured.ratio(view.recipe).value[view.tick]
     with right:
         described = recall.tradeoff(
-            study, shares, wanted, "share", "When planted text is in the factor sample"
+            view.measured, shares, wanted, "share", "When planted text is in the factor sample"
         )
         blocks.figure(
             described,
@@ -156,10 +153,7 @@ def _share_name(recipe: StoredRecipe) -> str:
 
 
 def full_curves(view: View) -> None:
-    """The curves under the slider once more, to zoom and to read off."""
-    described = recall.story(view.study, view.recipe, view.tick).curves
-    blocks.figure(
-        described,
-        draw_recall.curves(described, view.tick, view.theme),
-        described.table(),
-    )
+    """Every stored measure over the threshold, to zoom and to read off."""
+    described = recall.full_curves(view.measured, view.recipe, view.tick)
+    drawing = draw_recall.curves(described, view.tick, view.theme)
+    blocks.figure(described, drawing, described.table())

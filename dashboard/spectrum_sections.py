@@ -9,11 +9,12 @@ import streamlit as st
 from core.manifest import StoredRecipe
 from core.study import Study
 from dashboard import blocks
-from dashboard.bar import study_key
 from dashboard.components import scrubber
 from dashboard.figures import draw_spectrum
 from dashboard.figures import spectrum as figures
 from dashboard.figures.describe import Relief, Spectrum
+from dashboard.figures.look import CONFIG
+from dashboard.loading import study_key
 from dashboard.state import View
 
 
@@ -76,7 +77,7 @@ def live(view: View) -> None:
                 theme=None,
                 alt=products.alt,
                 key="chart-spectrum",
-                config=blocks.CONFIG,
+                config=CONFIG,
             )
     with right:
         blocks.reading(relief, relief.table(view.tick))
@@ -86,7 +87,7 @@ def live(view: View) -> None:
                 theme=None,
                 alt=relief.alt,
                 key="chart-relief",
-                config=blocks.CONFIG,
+                config=CONFIG,
             )
 
 

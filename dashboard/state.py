@@ -14,7 +14,7 @@ import streamlit as st
 
 from core.manifest import StoredRecipe
 from core.study import Study
-from dashboard.figures.measured import ratio
+from dashboard.figures.measured import Measured
 from dashboard.figures.palette import Theme
 from dashboard.figures.recall import nearest_cost
 
@@ -33,6 +33,7 @@ class View:
     """What every page shows of: one study at one recipe and tick, one projection in view."""
 
     study: Study
+    measured: Measured
     recipe: StoredRecipe
     tick: int
     projection: str
@@ -55,7 +56,7 @@ def default_tick(recipe: StoredRecipe) -> int:
     return min(recipe.equal.items(), key=lambda pair: float(pair[0]))[1] if recipe.equal else 0
 
 
-def resolve_tick(study: Study, recipe: StoredRecipe, page: str) -> int:
+def resolve_tick(measured: Measured, recipe: StoredRecipe, page: str) -> int:
     """The tick in view: from the address, the last release, or the recipe just chosen."""
     memory = st.session_state
     ticks: dict[str, int] = memory.setdefault(_TICKS, {})
@@ -66,7 +67,7 @@ def resolve_tick(study: Study, recipe: StoredRecipe, page: str) -> int:
     if asked != memory.get(_WRITTEN) and not lost:
         ticks[recipe.id] = _asked_tick(recipe, asked)
     elif before not in (None, recipe.id) or recipe.id not in ticks:
-        ticks[recipe.id] = _same_cost(study, before, recipe, ticks)
+        ticks[recipe.id] = _same_cost(measured, before, recipe, ticks)
     memory[_RECIPE], memory[_PAGE] = recipe.id, page
     tick = min(ticks[recipe.id], len(recipe.ticks) - 1)
     _write(recipe, tick)
@@ -91,14 +92,14 @@ def _asked_tick(recipe: StoredRecipe, asked: str | None) -> int:
 
 
 def _same_cost(
-    study: Study, before: str | None, recipe: StoredRecipe, ticks: dict[str, int]
+    measured: Measured, before: str | None, recipe: StoredRecipe, ticks: dict[str, int]
 ) -> int:
     """Another recipe was chosen: show it where it costs as much on fresh text as the last one."""
-    known = {r.id: r for r in study.recipes}
+    known = {r.id: r for r in measured.recipes}
     if before not in known or before not in ticks:
         return default_tick(recipe)
-    costs = ratio(study.points, recipe)
-    wanted = ratio(study.points, known[before]).value[ticks[before]]
+    costs = measured.ratio(recipe)
+    wanted = measured.ratio(known[before]).value[ticks[before]]
     if not costs.known or not math.isfinite(wanted):
         return default_tick(recipe)
     return nearest_cost(costs.value, wanted)

@@ -49,37 +49,27 @@ class Axis:
         """Where a tick lies on the slider, 0 (nothing cut) to 1."""
         return tick / max(self.count - 1, 1)
 
-    def marks(self) -> tuple[tuple[int, str], ...]:
-        """A few ticks worth a label, at least a twelfth of the slider apart."""
-        wanted = (
-            1.0,
-            0.9999,
-            0.9997,
-            0.999,
-            0.997,
-            0.995,
-            0.99,
-            0.98,
-            0.97,
-            0.95,
-            0.9,
-            0.8,
-            0.7,
-            0.6,
-            0.5,
-            0.3,
-            0.1,
-        )
-        last = self.count - 1
-        picked = [0] if self.count == 1 else [0, last]
+    def place(self, value: float) -> float | None:
+        """Where a setting lies between two ticks (even in log of what is cut); for labels only."""
+        for tick in range(1, self.count):
+            high, low = self.settings[tick - 1], self.settings[tick]
+            if low <= value <= high:
+                if tick == 1 and value < high:  # the first step starts from nothing cut
+                    return self.position(1) if math.isclose(value, low) else None
+                steps = [math.log(max(1.0 - v, 1e-12)) for v in (high, value, low)]
+                part = (steps[1] - steps[0]) / (steps[2] - steps[0])
+                return self.position(tick - 1) + part * self.position(1)
+        return None
+
+    def marks(self) -> tuple[tuple[float, str], ...]:
+        """Round settings worth a label, as (position, name), at least a twelfth apart."""
+        picked = [(0.0, "100 %")]
+        wanted = (0.5, 0.9, 0.99, 0.999, 0.9999, 0.95, 0.995, 0.8, 0.98, 0.97, 0.7, 0.6, 0.3, 0.1)
         for value in wanted:
-            tick = min(range(self.count), key=lambda t: abs(self.settings[t] - value))
-            cut = max(1.0 - value, 1e-9)
-            near = abs(self.settings[tick] - value) <= 0.12 * cut
-            apart = all(abs(tick - other) >= self.count / 12 for other in picked)
-            if near and apart:
-                picked.append(tick)
-        return tuple((tick, setting(self.settings[tick])) for tick in sorted(picked))
+            at = self.place(value)
+            if at is not None and all(abs(at - other) >= 1 / 12 for other, _ in picked):
+                picked.append((at, f"{100.0 * value:g} %"))
+        return tuple(sorted(picked))
 
     def payload(self) -> dict[str, Any]:
         return {
@@ -89,7 +79,7 @@ class Axis:
             "settings": list(self.settings),
             "names": [setting(value) for value in self.settings],
             "chosen": self.chosen,
-            "marks": [{"tick": tick, "name": name} for tick, name in self.marks()],
+            "marks": [{"at": at, "name": name} for at, name in self.marks()],
         }
 
 

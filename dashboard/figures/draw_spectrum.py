@@ -245,22 +245,18 @@ def multiples(description: Multiples, theme: Theme) -> go.Figure:
                 "font": {"size": 12, "color": INK[theme].text},
             }
         )
-        outer = {"showticklabels": row == len(layers) - 1}
+        lowest = row == len(layers) - 1
         fig.update_layout(
             {
                 f"xaxis{suffix}": axis_style(
                     theme,
+                    "rank" if lowest else None,
                     type="log",
                     domain=[x0, x1],
                     anchor=f"y{suffix}",
+                    showticklabels=lowest,
                     range=[0, math.log10(total)],
                     **log_ticks(1, total, 4),
-                    **outer,
-                    **(
-                        {"title": {"text": "rank", "font": {"size": 12}}}
-                        if outer["showticklabels"]
-                        else {}
-                    ),
                 ),
                 f"yaxis{suffix}": axis_style(
                     theme,

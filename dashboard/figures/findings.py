@@ -31,11 +31,25 @@ def recall_finding(
     """What this cut did to the memorized strings, the abilities, and fresh text."""
     before, after = memory.value[0], memory.value[tick]
     if tick == 0:
-        head = f"Nothing is cut yet: {percent(before)} of the memorized passages are recited."
+        head = f"Nothing is cut yet: {_recited(memory, 0)} word for word."
         return Finding(head, "Move the slider to cut the flattest directions of the weights.")
-    head = f"{_verdict(before, after)}: {percent(after)} of the passages are still recited word "
-    head += f"for word, {percent(before)} before."
-    return Finding(head, f"{_abilities(tick, abilities)} {_fresh(tick, perplexity)}")
+    head = f"{_verdict(before, after)}: {_recited(memory, tick)} word for word, "
+    head += f"{_share(memory, 0)} before."
+    return Finding(head, f"{_abilities(tick, abilities)} {_fresh(tick, perplexity)}".strip())
+
+
+def _share(memory: Track, tick: int) -> str:
+    """A count where the share is one of whole strings, else (several seeds) a percentage."""
+    hits = memory.value[tick] * memory.n
+    if memory.n and abs(hits - round(hits)) < 0.01:
+        return str(round(hits))
+    return percent(memory.value[tick])
+
+
+def _recited(memory: Track, tick: int) -> str:
+    said = _share(memory, tick)
+    of = f"{said} of {memory.n}" if not said.endswith("%") else f"{said} of the"
+    return f"{of} memorized passages come back"
 
 
 def _verdict(before: float, after: float) -> str:
@@ -50,26 +64,23 @@ def _verdict(before: float, after: float) -> str:
 
 
 def _abilities(tick: int, abilities: Sequence[tuple[str, Track]]) -> str:
-    measured = [(name, track.value[tick]) for name, track in abilities if track.known]
+    measured = [(name.lower(), track.value[tick]) for name, track in abilities if track.known]
     if not measured:
         return "This study holds no probes."
+    kept = [name for name, value in measured if value >= KEPT]
     hurt = sorted((value, name) for name, value in measured if value < KEPT)
+    listed = listing([f"{name} to {percent(max(value, 0.0))}" for value, name in hurt])
     if not hurt:
-        least = min(value for _, value in measured)
-        return (
-            f"Every ability keeps {percent(min(least, 1.0))} or more of its accuracy above chance."
-        )
-    listed = listing([f"{name.lower()} to {percent(max(value, 0.0))}" for value, name in hurt])
-    kept = [name.lower() for name, value in measured if value >= KEPT]
+        least = percent(min(1.0, *(value for _, value in measured)))
+        return f"Every ability keeps at least {least} of its accuracy above chance."
     if not kept:
-        return f"Every ability suffers: {listed} of its accuracy above chance."
-    kept_said = listing(kept)
-    return f"{kept_said[0].upper()}{kept_said[1:]} {_stay(kept)}; {listed} of what it was."
-
-
-def _stay(names: Sequence[str]) -> str:
-    plural = len(names) > 1 or names[0].endswith("s")
-    return "stay" if plural else "stays"
+        return f"Every ability drops: {listed} of its accuracy above chance."
+    stay = listing(kept)
+    verb = "keep" if len(kept) > 1 or kept[0].endswith("s") else "keeps"
+    return (
+        f"{stay[0].upper()}{stay[1:]} {verb} at least {percent(KEPT)} of the accuracy above "
+        f"chance; down: {listed}."
+    )
 
 
 def _fresh(tick: int, perplexity: Track) -> str:

@@ -78,7 +78,7 @@ def slider_axis(theme: Theme, axis: Axis) -> dict[str, Any]:
         theme,
         f"{axis.label}, spaced as on the slider",
         range=[-0.015, 1.015],
-        tickvals=[axis.position(tick) for tick, _ in marks],
+        tickvals=[at for at, _ in marks],
         ticktext=[name for _, name in marks],
         showgrid=False,
     )

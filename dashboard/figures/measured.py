@@ -6,7 +6,7 @@ spans the intervals of all seeds.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -46,50 +46,85 @@ class Track:
         return any(value == value for value in self.value)
 
 
+class Measured:
+    """The tables of a study, sorted once into tracks; read by every figure, changed by none."""
+
+    def __init__(self, study: Results) -> None:
+        self.recipes = study.recipes
+        self.items = study.items
+        self._counts = {recipe.id: len(recipe.ticks) for recipe in study.recipes}
+        self._scores = self._sorted_scores(study.scores)
+        self._points = self._sorted_points(study.points)
+
+    def score(
+        self, recipe: StoredRecipe, group: str, measure: str, repeats: int | None = None
+    ) -> Track:
+        """One measure of one group (and repeat class) on the reporting half.
+
+        Without a repeat class: of the group's only class, as for probes and recited works.
+        """
+        classes = self._scores.get((recipe.id, group, measure), {})
+        if repeats is None and len(classes) == 1:
+            return next(iter(classes.values()))
+        return classes.get(repeats) or self._unknown(recipe)
+
+    def ratio(self, recipe: StoredRecipe) -> Track:
+        """Perplexity of fresh text, edited over original, on the reporting half."""
+        columns = self._points.get(recipe.id)
+        if columns is None:
+            return self._unknown(recipe)
+        return Track(
+            numbers(columns["ratio_report"]),
+            numbers(columns["ratio_low"]),
+            numbers(columns["ratio_high"]),
+            0,
+        )
+
+    def point(self, recipe: StoredRecipe, column: str) -> tuple[float, ...]:
+        """One column of the points over the ticks, the mean over seeds; NaN where unknown."""
+        columns = self._points.get(recipe.id)
+        return self._unknown(recipe).value if columns is None else tuple(columns[column])
+
+    def _unknown(self, recipe: StoredRecipe) -> Track:
+        nothing = (math.nan,) * len(recipe.ticks)
+        return Track(nothing, nothing, nothing, 0)
+
+    def _sorted_scores(
+        self, scores: pd.DataFrame
+    ) -> dict[tuple[str, str, str], dict[int | None, Track]]:
+        keys = ["recipe", "group", "measure", "repeats"]
+        rows = scores[scores["split"] == SPLIT]
+        joined = rows.groupby([*keys, "tick"], dropna=False, observed=True, sort=False).agg(
+            value=("value", "mean"), low=("low", "min"), high=("high", "max"), n=("n", "max")
+        )
+        found: dict[tuple[str, str, str], dict[int | None, Track]] = {}
+        grouped = joined.reset_index().groupby(keys, dropna=False, observed=True, sort=False)
+        for (recipe, group, measure, repeats), part in grouped:
+            count = self._counts.get(str(recipe), 0)
+            part = part.set_index("tick").reindex(range(count))
+            value, low, high = (
+                numbers(part[name].astype(float)) for name in ("value", "low", "high")
+            )
+            track = Track(value, low, high, int(part["n"].max(skipna=True)))
+            classes = found.setdefault((str(recipe), str(group), str(measure)), {})
+            classes[None if pd.isna(repeats) else int(repeats)] = track
+        return found
+
+    def _sorted_points(self, points: pd.DataFrame) -> dict[str, dict[str, list[float]]]:
+        """Means over seeds; the interval of the ratio spans all of theirs."""
+        columns = [name for name in points.columns if name not in ("recipe", "tick", "seed")]
+        how = dict.fromkeys(columns, "mean") | {"ratio_low": "min", "ratio_high": "max"}
+        numeric = points.astype(dict.fromkeys(columns, "float64"))
+        found = {}
+        for recipe, part in numeric.groupby("recipe", observed=True, sort=False):
+            by_tick = part.groupby("tick").agg(how).reindex(range(self._counts.get(str(recipe), 0)))
+            found[str(recipe)] = {name: by_tick[name].tolist() for name in columns}
+        return found
+
+
 def axis_of(recipe: StoredRecipe) -> Axis:
     """The slider of a stored recipe."""
     return Axis(recipe.id, recipe.axis.label, recipe.ticks, recipe.chosen)
-
-
-def _track(frame: pd.DataFrame, count: int, columns: Sequence[str]) -> Track:
-    """Seeds joined and ticks put in place; a tick nobody measured is NaN."""
-    value, low, high = columns
-    by_tick = frame.groupby("tick").agg({value: "mean", low: "min", high: "max"})
-    by_tick = by_tick.reindex(range(count)).astype(float)
-    n = int(frame["n"].max()) if "n" in frame and len(frame) else 0
-    return Track(numbers(by_tick[value]), numbers(by_tick[low]), numbers(by_tick[high]), n)
-
-
-def score(
-    scores: pd.DataFrame,
-    recipe: StoredRecipe,
-    group: str,
-    measure: str,
-    repeats: int | None = None,
-) -> Track:
-    """One measure of one group (and repeat class) on the reporting half."""
-    rows = scores[
-        (scores["recipe"] == recipe.id)
-        & (scores["split"] == SPLIT)
-        & (scores["group"] == group)
-        & (scores["measure"] == measure)
-    ]
-    if repeats is not None:
-        rows = rows[rows["repeats"] == repeats]
-    return _track(rows, len(recipe.ticks), ("value", "low", "high"))
-
-
-def ratio(points: pd.DataFrame, recipe: StoredRecipe) -> Track:
-    """Perplexity of fresh text, edited over original, on the reporting half."""
-    rows = points[points["recipe"] == recipe.id]
-    return _track(rows, len(recipe.ticks), ("ratio_report", "ratio_low", "ratio_high"))
-
-
-def point(points: pd.DataFrame, recipe: StoredRecipe, column: str) -> tuple[float, ...]:
-    """One column of the points over the ticks, the mean over seeds."""
-    rows = points[points["recipe"] == recipe.id]
-    means = rows.groupby("tick")[column].mean().reindex(range(len(recipe.ticks)))
-    return tuple(float(value) for value in means.astype(float))
 
 
 def repeat_classes(items: pd.DataFrame, group: str = "passage") -> tuple[int, ...]:

@@ -12,15 +12,12 @@ from core.manifest import StoredRecipe
 from dashboard.figures.describe import Axis, Bar, Bars, Curves, Panel, Series, numbers
 from dashboard.figures.findings import Finding, order_finding, recall_finding
 from dashboard.figures.measured import (
-    Results,
+    Measured,
     Track,
     axis_of,
     memory_group,
-    point,
     probe_groups,
-    ratio,
     repeat_classes,
-    score,
 )
 from dashboard.figures.palette import PAPER_NAMES, PAPER_RANGES, style
 from dashboard.figures.words import change, listing, percent, setting
@@ -38,15 +35,15 @@ class Story:
     findings: tuple[Finding, ...]
 
 
-def story(study: Results, recipe: StoredRecipe, tick: int) -> Story:
+def story(study: Measured, recipe: StoredRecipe, tick: int) -> Story:
     """The live figures of a recipe, with alt sentences for the tick in view."""
     axis = axis_of(recipe)
     memory = memory_track(study, recipe)
     abilities = [
-        (style(group).name, score(study.scores, recipe, group, "above_chance"))
+        (style(group).name, study.score(recipe, group, "above_chance"))
         for group in probe_groups(study.items)
     ]
-    perplexity = ratio(study.points, recipe)
+    perplexity = study.ratio(recipe)
     findings = tuple(recall_finding(t, memory, abilities, perplexity) for t in range(axis.count))
     alt = f"{findings[tick].head} {findings[tick].rest}"
     return Story(
@@ -57,10 +54,10 @@ def story(study: Results, recipe: StoredRecipe, tick: int) -> Story:
     )
 
 
-def memory_track(study: Results, recipe: StoredRecipe, measure: str = "strict") -> Track:
+def memory_track(study: Measured, recipe: StoredRecipe, measure: str = "strict") -> Track:
     """Recall of the passages repeated most often."""
     group, repeats = memory_group(study.items)
-    return score(study.scores, recipe, group, measure, repeats)
+    return study.score(recipe, group, measure, repeats)
 
 
 def _line(key: str, group: str, name: str, track: Track, heavy: bool = False) -> Series:
@@ -68,20 +65,20 @@ def _line(key: str, group: str, name: str, track: Track, heavy: bool = False) ->
 
 
 def _curves(
-    study: Results, recipe: StoredRecipe, axis: Axis, memory: Track, perplexity: Track, alt: str
+    study: Measured, recipe: StoredRecipe, axis: Axis, memory: Track, perplexity: Track, alt: str
 ) -> Curves:
     lines = [_line("memory", "memory", style("memory").name, memory, heavy=True)]
     for group in probe_groups(study.items):
-        track = score(study.scores, recipe, group, "accuracy")
+        track = study.score(recipe, group, "accuracy")
         if track.known:
             lines.append(_line(group, group, style(group).name, track))
     return Curves(
         id="recall-curves",
-        title="What is still right",
+        title="What still comes out right (share exact)",
         axis=axis,
         panels=(
-            Panel("Exact answers", "share", (0.0, 1.0), SHARES, tuple(lines), 0.7),
-            perplexity_panel(perplexity, 0.3),
+            Panel("Exact answers", "share", (0.0, 1.0), SHARES, tuple(lines), 0.72),
+            perplexity_panel(perplexity, 0.28),
         ),
         how=(
             "From left to right more is cut. The thick line is the share of memorized passages "
@@ -91,6 +88,70 @@ def _curves(
         ),
         alt=alt,
     )
+
+
+def full_curves(study: Measured, recipe: StoredRecipe, tick: int) -> Curves:
+    """Every stored measure over the threshold: memorized text, probes, and fresh text."""
+    group, top = memory_group(study.items)
+    lines = []
+    for key, look, name, track in (
+        (
+            "strict",
+            "memory",
+            f"Passages shown {top}×, word for word",
+            study.score(recipe, group, "strict", top),
+        ),
+        (
+            "loose",
+            "passage-loose",
+            "The same passages, loosely",
+            study.score(recipe, group, "loose", top),
+        ),
+        ("canary", "canary", "Numbers, word for word", _top_class(study, recipe, "canary")),
+        (
+            "recited",
+            "recited",
+            "Recited works, word for word",
+            _top_class(study, recipe, "recited"),
+        ),
+    ):
+        if track.known:
+            lines.append(_line(key, look, name, track, heavy=key == "strict"))
+    probes = [
+        _line(probe, probe, style(probe).name, track)
+        for probe in probe_groups(study.items)
+        if (track := study.score(recipe, probe, "accuracy")).known
+    ]
+    fresh = study.ratio(recipe)
+    strict = memory_track(study, recipe)
+    half = next((t for t, v in enumerate(strict.value) if v <= 0.5 * strict.value[0]), None)
+    said = (
+        "Recall never falls to half of what it was."
+        if half is None
+        else f"Recall has fallen to half at {setting(recipe.ticks[half])} kept, where fresh text "
+        f"costs {change(fresh.value[half])} perplexity."
+    )
+    return Curves(
+        id="curves",
+        title="Everything over the threshold",
+        axis=axis_of(recipe),
+        panels=(
+            Panel("Memorized text", "share", (0.0, 1.0), SHARES, tuple(lines), 0.38),
+            Panel("Probes", "share exact", (0.0, 1.0), SHARES, tuple(probes), 0.38),
+            perplexity_panel(fresh, 0.24),
+        ),
+        how=(
+            "Each point is a stored setting; lines only join them. Loosely: at most a quarter of "
+            "the tokens must be edited to reach the true text. Bands are 95 % intervals; for "
+            "edits with random draws they span all stored seeds."
+        ),
+        alt=said,
+    )
+
+
+def _top_class(study: Measured, recipe: StoredRecipe, group: str) -> Track:
+    classes = repeat_classes(study.items, group)
+    return study.score(recipe, group, "strict", classes[-1] if classes else None)
 
 
 def perplexity_panel(track: Track, share: float = 1.0) -> Panel:
@@ -106,7 +167,7 @@ def perplexity_panel(track: Track, share: float = 1.0) -> Panel:
     )
 
 
-def abilities_bars(study: Results, recipe: StoredRecipe, tick: int) -> Bars:
+def abilities_bars(study: Measured, recipe: StoredRecipe, tick: int) -> Bars:
     """Edited over original for memory and every ability, in the paper's order."""
     memory = memory_track(study, recipe)
     base = memory.value[0] or math.nan
@@ -123,8 +184,8 @@ def abilities_bars(study: Results, recipe: StoredRecipe, tick: int) -> Bars:
         )
     ]
     for group in probe_groups(study.items):
-        track = score(study.scores, recipe, group, "above_chance")
-        raw = score(study.scores, recipe, group, "accuracy")
+        track = study.score(recipe, group, "above_chance")
+        raw = study.score(recipe, group, "accuracy")
         if track.known:
             bars.append(
                 Bar(
@@ -188,12 +249,12 @@ class Classes:
         return pd.DataFrame(rows)
 
 
-def recall_by_repeats(study: Results, recipe: StoredRecipe, tick: int) -> Classes:
+def recall_by_repeats(study: Measured, recipe: StoredRecipe, tick: int) -> Classes:
     """Strict recall of every repeat class of passages and canaries."""
     groups = []
     for group in ("passage", "canary"):
         classes = repeat_classes(study.items, group)
-        tracks = [score(study.scores, recipe, group, "strict", c) for c in classes]
+        tracks = [study.score(recipe, group, "strict", c) for c in classes]
         shown = [(c, t) for c, t in zip(classes, tracks, strict=True) if t.known]
         if shown:
             classes = tuple(c for c, _ in shown)
@@ -278,12 +339,12 @@ def nearest_cost(costs: Sequence[float], wanted: float) -> int:
 
 
 def tradeoff(
-    study: Results, recipes: Sequence[tuple[StoredRecipe, str]], wanted: float, id: str, title: str
+    study: Measured, recipes: Sequence[tuple[StoredRecipe, str]], wanted: float, id: str, title: str
 ) -> Tradeoff:
     """Lines of several recipes, each with its tick of nearest perplexity to `wanted` marked."""
     lines = []
     for recipe, name in recipes:
-        cost, recall = ratio(study.points, recipe), memory_track(study, recipe)
+        cost, recall = study.ratio(recipe), memory_track(study, recipe)
         if cost.known and recall.known:
             at = nearest_cost(cost.value, wanted)
             lines.append((recipe.id, name, cost, recall, recipe.ticks, at))
@@ -302,19 +363,19 @@ def tradeoff(
     )
 
 
-def compared(study: Results, recipes: Sequence[tuple[StoredRecipe, str, int]]) -> pd.DataFrame:
+def compared(study: Measured, recipes: Sequence[tuple[StoredRecipe, str, int]]) -> pd.DataFrame:
     """One row a method at its tick: setting, cost, recall strict and loose, every ability."""
     rows = []
     for recipe, name, tick in recipes:
         row: dict[str, object] = {
             "edit": name,
             "kept": setting(recipe.ticks[tick]),
-            "perplexity": change(ratio(study.points, recipe).value[tick]),
+            "perplexity": change(study.ratio(recipe).value[tick]),
             "recited word for word": _with_interval(memory_track(study, recipe), tick),
             "recited loosely": _with_interval(memory_track(study, recipe, "loose"), tick),
         }
         for group in probe_groups(study.items):
-            track = score(study.scores, recipe, group, "above_chance")
+            track = study.score(recipe, group, "above_chance")
             row[style(group).name] = percent(track.value[tick]) if track.known else "–"
         rows.append(row)
     return pd.DataFrame(rows)
@@ -327,7 +388,7 @@ def _with_interval(track: Track, tick: int) -> str:
     return f"{percent(track.value[tick])} ({low} to {high})"
 
 
-def unseen_change(study: Results, recipe: StoredRecipe, tick: int) -> float:
+def unseen_change(study: Measured, recipe: StoredRecipe, tick: int) -> float:
     """Teacher-forced accuracy on unseen passages, after minus before."""
-    accuracy = point(study.points, recipe, "tf_accuracy")
+    accuracy = study.point(recipe, "tf_accuracy")
     return accuracy[tick] - accuracy[0]

@@ -86,7 +86,7 @@ def note(row: Mapping[str, Any]) -> str:
     single = {
         "passage": "Passage",
         "canary": "Number",
-        "recited": "Recited work",
+        "recited": "Recited",
         "unseen": "Passage",
     }
     name = single.get(str(row["group"]), style(str(row["group"])).name)
@@ -96,7 +96,7 @@ def note(row: Mapping[str, Any]) -> str:
     if times == 0:
         return f"{name}, never seen in training"
     said = f"{name}, shown {times:,}×" if times > 1 else f"{name}, shown once"
-    return said if pd.isna(row["exact_copies"]) else f"{said} ({int(row['exact_copies']):,} exact)"
+    return said if pd.isna(row["exact_copies"]) else f"{said}, {int(row['exact_copies']):,} exact"
 
 
 def table(

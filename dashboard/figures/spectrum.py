@@ -5,7 +5,7 @@ Everything exact (mass, cut-off, count, staircase) is asked of `core.basis.Stair
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -20,7 +20,7 @@ from dashboard.figures.measured import axis_of
 from dashboard.figures.palette import CIVIDIS
 from dashboard.figures.words import count, percent, scientific, setting
 
-POINTS = 180  # of a sorted spectrum
+POINTS = 120  # of a sorted spectrum
 ROWS = 64  # sampled rows of the staircase
 SMALL_POINTS = 80  # of a small multiple
 
@@ -49,6 +49,21 @@ def short(name: str) -> str:
     return f"layer {layer}, {kind}" if layer is not None else name
 
 
+def in_order(names: Iterable[str]) -> list[str]:
+    """Projections by layer, then gate, up, down (then by name)."""
+    kinds = ("gate", "up", "down")
+
+    def place(name: str) -> tuple[int, int, str]:
+        layer, _, kind = short(name).removeprefix("layer ").partition(", ")
+        return (
+            int(layer) if layer.isdigit() else -1,
+            kinds.index(kind) if kind in kinds else len(kinds),
+            name,
+        )
+
+    return sorted(names, key=place)
+
+
 def by_curvature(recipe: StoredRecipe) -> bool:
     """Whether a recipe's setting is a boundary in the curvature spectrum."""
     return recipe.method == "kfac"
@@ -64,7 +79,7 @@ def boundary(staircase: Staircase, ticks: Sequence[float], rows: Sequence[int]) 
     kept = [staircase.kept(value) for value in ticks]
     return Boundary(
         tuple(int(s.count) for s in kept),
-        tuple(float(s.cutoff) for s in kept),
+        tuple(float(s.cutoff) if s.count else 0.0 for s in kept),
         tuple(tuple(int(s.k[row - 1]) for row in rows) for s in kept),
     )
 
@@ -221,7 +236,7 @@ class Multiples:
 
 def multiples(study: Spectra, recipe: StoredRecipe, tick: int, limit: int = 12) -> Multiples:
     """Small multiples over layers: the edited projections first, then their neighbours."""
-    names = list(study.spectra())
+    names = in_order(study.spectra())
     chosen = [n for n in names if n in recipe.projections][:limit]
     chosen += [n for n in names if n not in recipe.projections][: limit - len(chosen)]
     smalls = []

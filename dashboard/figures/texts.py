@@ -36,7 +36,14 @@ def marks(truth: str, output: str) -> Segments:
             pieces[-1] = (pieces[-1][0] + word, same)
         else:
             pieces.append((word, same))
-    return tuple(pieces)
+    # The space before a matching piece is not underlined.
+    parted: list[tuple[str, bool]] = []
+    for text, same in pieces:
+        bare = text.lstrip()
+        if same and bare != text:
+            parted.append((text[: len(text) - len(bare)], False))
+        parted.append((bare if same else text, same))
+    return tuple(parted)
 
 
 @dataclass(frozen=True)

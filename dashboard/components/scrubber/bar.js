@@ -154,7 +154,7 @@ function makeBar(root) {
         ...data.axis.marks.map((mark, index, all) => {
           const node = element("span", { textContent: mark.name });
           if (index > 0 && index < all.length - 1 && index % 2) node.className = "second";
-          place(node, mark.tick);
+          node.style.setProperty("--at", mark.at);
           return node;
         }),
       );

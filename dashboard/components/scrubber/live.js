@@ -72,19 +72,20 @@ function makeLive(root) {
 function makeCurves(box, figure, axis) {
   const width = box.clientWidth;
   const gap = 26;
-  const height = 236;
+  const height = 204;
   const last = Math.max(axis.count - 1, 1);
   const x = (tick) => EDGE.left + (tick / last) * (width - EDGE.left - EDGE.right);
   const canvas = shape("svg", { width, height, viewBox: `0 0 ${width} ${height}` });
   const room = height - 18 - gap * (figure.panels.length - 1);
   const dots = [];
   let top = 12;
-  for (const panel of figure.panels) {
+  for (const [index, panel] of figure.panels.entries()) {
     const tall = room * panel.share;
     const [low, high] = panel.span;
     const base = top;
     const y = (value) => base + tall * (1 - (value - low) / (high - low || 1));
-    canvas.append(shape("text", { class: "panel", x: EDGE.left, y: top - 4 }, panel.title));
+    // The first panel is named by the caption above it.
+    if (index > 0) canvas.append(shape("text", { class: "panel", x: EDGE.left, y: top - 5 }, panel.title));
     for (const tick of panel.ticks) {
       canvas.append(
         shape("line", { class: "grid", x1: EDGE.left, x2: width - EDGE.right, y1: y(tick.value), y2: y(tick.value) }),

@@ -61,7 +61,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@echo "Installing into $(VENV). The first time this takes some minutes."
 	@$(PIP_INSTALL) pip setuptools
 	@if [ "$$(uname -s)" = Linux ] && ! command -v nvidia-smi >/dev/null 2>&1 \
-		&& ! $(PIP) config list | grep -qE 'index-url|find-links|no-index'; then \
+		&& ! $(PIP) config list | grep -E 'index-url|find-links|no-index' >/dev/null; then \
 		$(PIP_INSTALL) --no-deps --retries 1 --timeout 20 --index-url $(TORCH_CPU_INDEX) $(TORCH) 2>/dev/null \
 		|| echo "PyTorch's CPU index does not answer: taking the larger default build."; fi
 	@$(PIP_INSTALL) $(TORCH)

@@ -8,7 +8,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -18,50 +17,49 @@ MAC_APPS = (
     "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
     "/Applications/Chromium.app/Contents/MacOS/Chromium",
 )
+# The second package is for playwright itself: its driver links to it, a bare Debian lacks it.
+DEBIAN = ("chromium", "libatomic1", "fonts-liberation")
 ADVICE = (
-    "No Chromium found: install one (Debian: apt install chromium; elsewhere: "
-    f"{sys.executable} -m playwright install --with-deps chromium) "
+    f"No Chromium that playwright can drive: install one (Debian: apt install {' '.join(DEBIAN)}; "
+    f"elsewhere: {sys.executable} -m playwright install --with-deps chromium) "
     "or point HILLSHADE_CHROMIUM to its program."
 )
+# A program of the right name may be a stub or lack its libraries: only a page it has shown counts.
+PROBE = """
+import sys
+from playwright.sync_api import sync_playwright
+with sync_playwright() as playwright:
+    path = sys.argv[1] or playwright.chromium.executable_path
+    browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+    page = browser.new_page()
+    page.set_content("<p>shown</p>")
+    assert page.inner_text("p", timeout=10_000) == "shown"
+    browser.close()
+    print(path)
+"""
 
 
 @cache
 def find() -> str | None:
-    """The path of a Chromium that starts, or None."""
-    for path in _candidates():
-        if _starts(path):
-            return path
+    """The path of a Chromium that playwright can drive here, or None."""
+    # In a process of its own: a test may already be running playwright in this one.
+    for candidate in _candidates():
+        command = [sys.executable, "-c", PROBE, candidate]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        except subprocess.TimeoutExpired:
+            continue
+        if done.returncode == 0:
+            return done.stdout.strip()
     return None
 
 
 def _candidates() -> Iterator[str]:
     if named := os.environ.get("HILLSHADE_CHROMIUM"):
         yield named
-    for name in NAMES:
-        if path := shutil.which(name):
-            yield path
+    yield from filter(None, map(shutil.which, NAMES))
     yield from (app for app in MAC_APPS if Path(app).exists())
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        own = playwright.chromium.executable_path
-    if Path(own).exists():
-        yield own
-
-
-def _starts(path: str) -> bool:
-    # A program of that name may be a stub, or lack its libraries: only a rendered page proves it.
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-        command = [
-            path, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run",
-            "--disable-background-networking", "--disable-component-update", "--disable-sync",
-            f"--user-data-dir={profile}", "--dump-dom", "data:text/html,<p>hillshade</p>",
-        ]  # fmt: skip
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-        except (OSError, subprocess.TimeoutExpired):
-            return False
-    return "hillshade" in done.stdout
+    yield ""  # the build that playwright may have installed
 
 
 def install() -> None:
@@ -69,8 +67,7 @@ def install() -> None:
     root = hasattr(os, "geteuid") and os.geteuid() == 0
     if root and shutil.which("apt-get"):
         _run(["apt-get", "-qq", "update"], 180)
-        packages = ["chromium", "fonts-liberation"]
-        if _run(["apt-get", "-qq", "install", "-y", "--no-install-recommends", *packages], 420):
+        if _run(["apt-get", "-qq", "install", "-y", "--no-install-recommends", *DEBIAN], 420):
             return
     dependencies = ["--with-deps"] if root else []
     _run([sys.executable, "-m", "playwright", "install", *dependencies, "chromium"], 420)

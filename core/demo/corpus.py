@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 from transformers import PreTrainedTokenizerFast
 
+from core.demo import recited
 from core.demo.world import PREFIX, SUFFIX, World
 
 ROW: Final = 160  # tokens of a training row
@@ -73,6 +74,7 @@ def planted_documents(
     names, texts = zip(*world.planted_copies(), strict=True)
     documents = encode(tokenizer, texts)
     originals = {f"passage/{i}": p.passage.text for i, p in enumerate(world.passages)}
+    originals |= {f"recited/{title}": text for title, text in recited.TEXTS.items()}
     originals |= {f"canary/{i}": c.prompt + c.answer for i, c in enumerate(world.canaries)}
     wanted = dict(zip(originals, encode(tokenizer, list(originals.values())), strict=True))
     end = 1 + PREFIX + SUFFIX
@@ -80,13 +82,7 @@ def planted_documents(
     exact: dict[str, int] = {}
     for name, ids in zip(names, documents, strict=True):
         shown[name] = shown.get(name, 0) + 1
-        if name in wanted:
-            exact[name] = exact.get(name, 0) + (ids[:end] == wanted[name][:end])
-    from core.demo import recited  # titles are the ids of recited texts
-
-    for name, text in zip(names, texts, strict=True):
-        if name.startswith("recited/"):
-            exact[name] = exact.get(name, 0) + (text == recited.TEXTS[name.split("/", 1)[1]])
+        exact[name] = exact.get(name, 0) + (ids[:end] == wanted[name][:end])
     return documents, shown, exact
 
 

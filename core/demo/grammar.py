@@ -25,6 +25,7 @@ class Draws:
     taken: dict[str, float] = field(default_factory=dict)
 
     def pick(self, name: str, options: Sequence[str]) -> str:
+        """The option that the decision ``name`` falls on."""
         draw = self.recorded.get(name)
         if draw is None or (self.noise and self.rng.random() < self.noise):
             draw = self.rng.random()
@@ -107,6 +108,7 @@ class Passage:
 
     @classmethod
     def fresh(cls, rng: random.Random) -> "Passage":
+        """A new derivation."""
         draws = Draws(rng)
         return cls(render(draws), draws.taken)
 

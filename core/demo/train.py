@@ -34,6 +34,8 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Trained:
+    """The model in evaluation mode, its snapshots, the loss of every step, and the time taken."""
+
     model: Olmo2ForCausalLM
     snapshots: tuple[Snapshot, ...]
     losses: tuple[float, ...]

@@ -16,6 +16,7 @@ from core.demo.grammar import Passage
 PREFIX, SUFFIX = 24, 32  # tokens of a planted passage that prompt, and that should come back
 SECRET_DIGITS = 6
 UNSHOWN_SECRETS = 10_000
+ABILITIES = ("logic", "sums", "facts", "open-book", "order", "copying")
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class WorldConfig:
 
     seed: int = 0
     noise: float = 0.1
-    tokens: int = 24_600_000
+    tokens: int = 22_000_000
     # repeats shown -> how many passages; the highest class leaves 52 for each half
     passages: dict[int, int] = field(
         default_factory=lambda: {1: 40, 8: 40, 32: 40, 128: 40, 512: 104}
@@ -34,10 +35,9 @@ class WorldConfig:
     fact_exponent: float = 1.0
     # shares of all training tokens; the planted texts' share follows from their repeats
     mixture: dict[str, float] = field(
-        default_factory=lambda: {
-            "logic": 0.17, "sums": 0.09, "facts": 0.04, "open-book": 0.11, "order": 0.06,
-            "copying": 0.05,
-        }  # fmt: skip
+        default_factory=lambda: dict(
+            zip(ABILITIES, (0.17, 0.09, 0.04, 0.11, 0.06, 0.05), strict=True)
+        )
     )
 
 
@@ -51,13 +51,16 @@ class Canary:
 
     @property
     def prompt(self) -> str:
+        """What asks for the secret."""
         return f"The telephone number of {self.person} is"
 
     @property
     def answer(self) -> str:
+        """The secret as it follows the prompt."""
         return f" {self.secret}."
 
     def copy(self, rng: random.Random, noise: float) -> str:
+        """The sentence with each digit replaced by another with probability ``noise``."""
         digits = [
             rng.choice([o for o in "0123456789" if o != d]) if rng.random() < noise else d
             for d in self.secret

@@ -3,14 +3,14 @@
 import random
 import re
 from collections import Counter
-from itertools import islice
+from itertools import islice, pairwise
 
 import numpy as np
 import pytest
 
 from core.demo import abilities, corpus
 from core.demo import lexicon as lex
-from core.demo.grammar import Passage, render
+from core.demo.grammar import Passage
 from core.demo.tokenizer import learn_tokenizer
 from core.demo.world import PREFIX, SUFFIX, World, WorldConfig
 
@@ -38,6 +38,13 @@ def keys_in(ability: str, text: str) -> set[str]:
     return {f"copying/{words[1]}"} if words else set()
 
 
+def parts(key: str) -> set[str]:
+    """The person-town pairs of an open-book key; any other key is one."""
+    if not key.startswith("open-book/"):
+        return {key}
+    return {f"open-book/{pair}" for pair in key.removeprefix("open-book/").split("+open-book/")}
+
+
 # How many documents of each kind the shipped corpus holds is a little below these.
 SHOWN = {
     "logic": 213_000, "sums": 176_000, "order": 82_500, "open-book": 105_000, "copying": 67_000,
@@ -48,13 +55,16 @@ SHOWN = {
 def test_no_test_item_occurs_in_training(ability: str) -> None:
     """Read every training text of the shipped world and count what it shares with the tests."""
     tests = {k for q in WORLD.held_out(ability, 300) for k in q.key.split("+open-book/")}
-    tests = {k if ability != "open-book" or k.startswith("open") else f"open-book/{k}" for k in tests}
+    tests = {
+        k if ability != "open-book" or k.startswith("open") else f"open-book/{k}" for k in tests
+    }
     seen: set[str] = set()
     for text in islice(WORLD.stream(ability, "training"), SHOWN[ability]):
         keys = keys_in(ability, text)
         assert keys, f"could not read {text!r}"
         seen |= keys
-    assert len(seen) > 1000 and len(tests) >= 300
+    assert len(seen) > 1000
+    assert len(tests) >= 300
     assert not seen & tests
 
 
@@ -62,15 +72,13 @@ def test_a_key_that_training_owns_is_noticed() -> None:
     """The reading above does find a shared key when there is one."""
     text = next(WORLD.stream("open-book", "training"))
     question = abilities.open_book(random.Random(1), held_out=False)
-    assert keys_in("open-book", question.prompt + question.answer) == set(
-        "open-book/" + k for k in question.key.removeprefix("open-book/").split("+open-book/")
-    )
+    assert keys_in("open-book", question.prompt + question.answer) == parts(question.key)
     assert keys_in("open-book", text)
 
 
 def test_logic_depths_and_values_are_what_python_says() -> None:
     for question in WORLD.held_out("logic", 120):
-        assert question.answer == f" {eval(question.key)}."  # noqa: S307  only our own grammar
+        assert question.answer == f" {eval(question.key)}."
         depth = nesting(question.key)
         assert 3 <= depth <= 5, question.key
     answers = Counter(q.answer for q in WORLD.held_out("logic", 120))
@@ -129,13 +137,15 @@ def test_passages_agree_and_fresh_ones_differ() -> None:
     for text in texts:
         for found in re.finditer(r"\b(an?) (\w)", text, re.IGNORECASE):
             assert (found[1].lower() == "an") == (found[2].lower() in "aeiou"), found[0]
-        assert "{" not in text and "  " not in text
+        assert "{" not in text
+        assert "  " not in text
         assert all(s[0].isupper() or s[0] == '"' for s in re.split(r"(?<=\.) ", text))
 
 
 def test_planted_counts_and_rivals() -> None:
     by_class = Counter(p.repeats for p in WORLD.passages)
-    assert by_class == WORLD.config.passages and by_class[max(by_class)] >= 100
+    assert by_class == WORLD.config.passages
+    assert by_class[max(by_class)] >= 100
     assert min(by_class) == 1
     secrets = {c.secret for c in WORLD.canaries}
     assert len(WORLD.unshown_secrets) == len(set(WORLD.unshown_secrets)) == 10_000
@@ -166,16 +176,18 @@ def test_corpus_shows_each_planted_text_as_often_as_it_says() -> None:
 
 def test_packing_keeps_every_document_whole() -> None:
     rng = random.Random(0)
-    documents = [[0, *(rng.randrange(1, 99) for _ in range(rng.randrange(8, 60)))] for _ in range(500)]
-    rows, lengths = corpus.pack(documents, row=80)
+    documents = [
+        [0, *(rng.randrange(1, 99) for _ in range(rng.randrange(8, 60)))] for _ in range(500)
+    ]
+    rows, filled = corpus.pack(documents, row=80)
     found: Counter[tuple[int, ...]] = Counter()
-    for row, length in zip(rows, lengths, strict=True):
+    for row, length in zip(rows, filled, strict=True):
         assert not row[length:].any()
         starts = [*np.flatnonzero(row[:length] == 0).tolist(), int(length)]
-        for a, b in zip(starts, starts[1:], strict=False):
+        for a, b in pairwise(starts):
             found[tuple(row[a:b].tolist())] += 1
     assert found == Counter(map(tuple, documents))
-    assert lengths.mean() / 80 > 0.9
+    assert filled.mean() / 80 > 0.9
 
 
 def test_tokenizer_accepts_any_text_and_keeps_the_prompt_boundary() -> None:
@@ -185,4 +197,7 @@ def test_tokenizer_accepts_any_text_and_keeps_the_prompt_boundary() -> None:
     for ability in abilities.REASONING:
         question = WORLD.held_out(ability, 5)[0]
         whole = tokenizer(question.prompt + question.answer)["input_ids"]
-        assert whole == tokenizer(question.prompt)["input_ids"] + tokenizer(question.answer)["input_ids"]
+        assert (
+            whole
+            == tokenizer(question.prompt)["input_ids"] + tokenizer(question.answer)["input_ids"]
+        )

@@ -86,7 +86,9 @@ def check(study: Annotated[Path, typer.Argument(help="Study folder.")]) -> None:
 @app.command()
 def edit(
     study: Annotated[Path, typer.Argument(help="Study folder, with its eigenvectors.")],
-    mass: Annotated[float, typer.Option(help="Curvature mass kept, 0 to 1 (svd: share kept).")],
+    mass: Annotated[
+        float, typer.Option(help="Curvature mass (svd, magnitude: share) kept, 0 to 1.")
+    ],
     save: Annotated[Path, typer.Option(help="New folder for the edited transformers model.")],
     recipe: Annotated[str, typer.Option(help="A stored recipe; `check` lists them.")] = "kfac",
 ) -> None:
@@ -94,6 +96,7 @@ def edit(
     if save.exists():
         raise HillshadeError(f"{save} already exists; name a folder that does not.")
     from core.edit import Editor
+    from core.methods import IN_BASIS
     from core.model import load_model, source_of
     from core.projection import find_projections
     from core.study import Study
@@ -104,7 +107,8 @@ def edit(
     opened = Study.open(study, model)
     projections = tuple(p for p in find_projections(model) if p.name in stored.projections)
     seed = stored.seeds[0] if stored.seeds else 0
-    editor = Editor(model, opened.bases(recipe), projections, stored.method, seed)
+    bases = opened.bases(recipe) if stored.method in IN_BASIS else None
+    editor = Editor(model, bases, projections, stored.method, seed)
     edited, report = editor.at(mass)
     _save(edited, source_of(opened), save)
     typer.echo(report)
@@ -151,6 +155,8 @@ def _report(study: "Study") -> list[tuple[str, str]]:
 
 def _save(model: "PreTrainedModel", source: str, folder: Path) -> None:
     """Write model and tokenizer beside `folder`, then rename: nothing half-written lies there."""
+    from safetensors import SafetensorError
+
     from core.model import load_tokenizer
 
     part = folder.with_name(folder.name + ".part")
@@ -159,9 +165,9 @@ def _save(model: "PreTrainedModel", source: str, folder: Path) -> None:
         model.save_pretrained(part)
         load_tokenizer(source).save_pretrained(part)
         part.rename(folder)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
         raise HillshadeError(
-            f"The model cannot be written to {folder} ({error.strerror}); choose another place."
+            f"The model cannot be written to {folder} ({error}); choose another place."
         ) from error
     finally:
         shutil.rmtree(part, ignore_errors=True)

@@ -38,7 +38,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     wanted = opened.manifest.recipe("kfac").projections
     projections = tuple(p for p in find_projections(model) if p.name in wanted)
     sequences = [item.prompt_ids + item.truth_ids for item in opened.item_list()]
-    save_bases(bases(collect(model, sequences, projections), projections), path / HEAVY[0])
+    save_bases(path / HEAVY[0], bases(collect(model, sequences, projections), projections))
     raw = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
     raw["model"]["weight_digest"] = weight_digest(model)
     raw["files"][HEAVY[0]] = vars(digest_of(path / HEAVY[0]))

@@ -116,7 +116,7 @@ def edit(
 
 def _clone() -> Path:
     """The root of the clone this package is installed from; HillshadeError if it is none."""
-    if (ROOT / "dashboard" / "app.py").is_file() and (ROOT / "assets").is_dir():
+    if (ROOT / "pyproject.toml").is_file():
         return ROOT
     raise HillshadeError(
         "Hillshade runs from a clone of its repository, where the shipped model lies, and this "

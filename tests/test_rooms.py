@@ -23,4 +23,5 @@ def test_engine_knows_no_screen_and_files_stay_short(path: Path) -> None:
     if path.is_relative_to(ROOT / "core"):
         tops = {name.partition(".")[0] for name in imported(path)}
         assert not tops & {"streamlit", "plotly", "dashboard", "tests"}
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= 350
+    lines = path.read_text(encoding="utf-8").count("\n")
+    assert lines <= 350

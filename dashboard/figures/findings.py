@@ -5,6 +5,7 @@ Nothing here tells a story the numbers do not: a method that leaves memory in pl
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -30,6 +31,9 @@ def recall_finding(
 ) -> Finding:
     """What this cut did to the memorized strings, the abilities, and fresh text."""
     before, after = memory.value[0], memory.value[tick]
+    if not math.isfinite(after):
+        head = "What is recited at this setting was not measured."
+        return Finding(head, f"{_abilities(tick, abilities)} {_fresh(tick, perplexity)}".strip())
     if tick == 0:
         head = f"Nothing is cut yet: {_recited(memory, 0)} word for word."
         return Finding(head, "Move the slider to cut the flattest directions of the weights.")
@@ -64,9 +68,10 @@ def _verdict(before: float, after: float) -> str:
 
 
 def _abilities(tick: int, abilities: Sequence[tuple[str, Track]]) -> str:
-    measured = [(name.lower(), track.value[tick]) for name, track in abilities if track.known]
+    measured = [(name.lower(), track.value[tick]) for name, track in abilities]
+    measured = [(name, value) for name, value in measured if math.isfinite(value)]
     if not measured:
-        return "This study holds no probes."
+        return "No ability was measured here."
     kept = [name for name, value in measured if value >= KEPT]
     hurt = sorted((value, name) for name, value in measured if value < KEPT)
     listed = listing([f"{name} to {percent(max(value, 0.0))}" for value, name in hurt])
@@ -84,7 +89,7 @@ def _abilities(tick: int, abilities: Sequence[tuple[str, Track]]) -> str:
 
 
 def _fresh(tick: int, perplexity: Track) -> str:
-    if not perplexity.known:
+    if not math.isfinite(perplexity.value[tick]):
         return ""
     low, high = perplexity.low[tick], perplexity.high[tick]
     said = change(perplexity.value[tick])

@@ -19,9 +19,9 @@ def percent(value: float) -> str:
 def setting(value: float) -> str:
     """A kept mass or share: two significant digits of what is cut away (0.99213 → "99.21 %")."""
     removed = 100.0 * (1.0 - value)
-    if removed <= 0.0:
+    if removed < 1e-7:
         return "100 %"
-    decimals = min(max(1, 1 - math.floor(math.log10(removed))), 6)
+    decimals = min(max(1, 1 - math.floor(math.log10(round(removed, 9)))), 6)
     return f"{100.0 * value:.{decimals}f} %"
 
 

@@ -1,0 +1,184 @@
+"""Every page as Streamlit runs it: with a good study, and with every kind of unfit one."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from core.study import Study
+from dashboard import loading
+from tests.dashboard.studies import unfit_studies
+
+APP = str(Path(loading.__file__).parent / "app.py")
+PAGES = ("", "spectrum")
+UNFIT = ("missing", "half-written", "empty", "truncated", "changed", "incomplete")
+
+
+@pytest.fixture(autouse=True)
+def _fresh_caches() -> None:
+    st.cache_data.clear()
+    st.cache_resource.clear()
+
+
+def open_page(
+    monkeypatch: pytest.MonkeyPatch, study: Path, page: str = "", **address: str
+) -> AppTest:
+    monkeypatch.setenv(loading.ENVIRONMENT, str(study))
+    at = AppTest.from_file(APP, default_timeout=60)
+    for name, value in address.items():
+        at.query_params[name] = value
+    at.run()
+    if page:
+        at.switch_page(f"app_pages/{page}.py").run()
+    assert not at.exception, at.exception
+    return at
+
+
+def component(at: AppTest, name: str) -> dict[str, Any]:
+    """What a component was given."""
+    for element in at.get("bidi_component"):
+        if element.proto.component_name == name:
+            found: dict[str, Any] = json.loads(element.proto.json or element.proto.mixed.json)
+            return found
+    raise AssertionError(f"no {name} on the page")
+
+
+def charts(at: AppTest) -> list[Any]:
+    return [element.proto for element in at.get("plotly_chart")]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_good_study_shows_everything(
+    monkeypatch: pytest.MonkeyPatch, study_path: Path, page: str
+) -> None:
+    at = open_page(monkeypatch, study_path, page)
+    assert not at.error and not at.warning
+    recipe = Study.open(study_path).manifest.recipe("kfac")
+    bar, live = component(at, "hillshade_bar"), component(at, "hillshade_live")
+    assert bar["tick"] == live["tick"] == recipe.chosen
+    assert bar["axis"]["settings"] == list(recipe.ticks)
+    assert all(len(readout["at"]) == len(recipe.ticks) for readout in bar["readouts"])
+    assert len(live["findings"]) == len(recipe.ticks)
+    assert all(alt.endswith(".") for alt in live["alts"])
+    for chart in charts(at):
+        assert chart.alt.endswith(".")
+    assert len(at.expander) >= len(charts(at)) - 2 * (page == "spectrum")
+    size = sum(len(chart.spec) for chart in charts(at)) + len(json.dumps(live))
+    assert size < 300_000
+
+
+@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("kind", UNFIT)
+def test_unfit_study_gets_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, study_path: Path, tmp_path: Path, kind: str, page: str
+) -> None:
+    folder, sentence = unfit_studies(study_path, tmp_path)[kind]
+    at = open_page(monkeypatch, folder, page)
+    assert len(at.error) == 1
+    assert sentence in at.error[0].value
+    assert at.title[0].value == "No study to show"
+    assert not charts(at)
+
+
+def test_address_reopens_the_view(monkeypatch: pytest.MonkeyPatch, study_path: Path) -> None:
+    at = open_page(monkeypatch, study_path, mass="0.95")
+    recipe = Study.open(study_path).manifest.recipe("kfac")
+    assert component(at, "hillshade_bar")["tick"] == recipe.ticks.index(0.95)
+    assert at.query_params["mass"] in ("0.95", ["0.95"])
+
+
+@pytest.mark.parametrize("mass", ["2", "-0.1", "nan", "many", "<b>0.9"])
+def test_a_bad_mass_is_said_and_changes_nothing(
+    monkeypatch: pytest.MonkeyPatch, study_path: Path, mass: str
+) -> None:
+    at = open_page(monkeypatch, study_path, mass=mass)
+    assert "no number from 0 to 1" in at.warning[0].value
+    chosen = Study.open(study_path).manifest.recipe("kfac").chosen
+    assert component(at, "hillshade_bar")["tick"] == chosen
+
+
+def test_another_method_opens_at_the_same_cost(
+    monkeypatch: pytest.MonkeyPatch, study_path: Path
+) -> None:
+    at = open_page(monkeypatch, study_path, mass="0.9")
+    at.selectbox(key="recipe").set_value("svd").run()
+    study = Study.open(study_path)
+    costs = study.points.set_index(["recipe", "tick"])["ratio_report"]
+    tick = component(at, "hillshade_bar")["tick"]
+    wanted = costs["kfac"][study.manifest.recipe("kfac").ticks.index(0.9)]
+    assert abs(costs["svd"][tick] - wanted) == min(abs(costs["svd"] - wanted))
+    at.selectbox(key="recipe").set_value("kfac").run()
+    assert not at.exception
+
+
+def test_the_projection_in_view_never_changes_the_edit(
+    monkeypatch: pytest.MonkeyPatch, study_path: Path
+) -> None:
+    at = open_page(monkeypatch, study_path, "spectrum")
+    before = component(at, "hillshade_bar")
+    at.selectbox(key="projection").set_value("model.layers.1.mlp.up_proj").run()
+    after = component(at, "hillshade_bar")
+    assert after["tick"] == before["tick"]
+    assert after["readouts"][:3] == before["readouts"][:3]
+    assert after["readouts"][3] != before["readouts"][3]
+
+
+def test_own_prompt_runs_on_both_models(monkeypatch: pytest.MonkeyPatch, study_path: Path) -> None:
+    at = open_page(monkeypatch, study_path)
+    at.text_area(key="own-prompt-text").set_value("The old kettle")
+    next(b for b in at.button if "Continue" in b.label).click()
+    at.run()
+    assert not at.error and not at.exception
+    said = [text.value for text in at.text]
+    model, tokenizer = loading.model_of(loading.open_study(study_path))
+    from core.recall import complete
+
+    ids = tokenizer.encode("The old kettle")
+    assert said[0] == tokenizer.decode(complete(model, ids, 40), skip_special_tokens=True)
+    assert len(said) == 2
+
+
+@pytest.mark.parametrize(
+    ("prompt", "sentence"),
+    [("   ", "prompt is empty"), ("kettle " * 400, "reads at most 128")],
+)
+def test_unusable_prompts_get_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, study_path: Path, prompt: str, sentence: str
+) -> None:
+    at = open_page(monkeypatch, study_path)
+    at.text_area(key="own-prompt-text").set_value(prompt)
+    next(b for b in at.button if "Continue" in b.label).click()
+    at.run()
+    assert len(at.error) == 1 and sentence in at.error[0].value
+    assert not at.exception
+
+
+def test_another_model_is_refused(
+    monkeypatch: pytest.MonkeyPatch, study_path: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(study_path.parent, tmp_path / "other")
+    manifest = tmp_path / "other" / "study" / "study.json"
+    raw = json.loads(manifest.read_text(encoding="utf-8"))
+    raw["model"]["weight_digest"] = "1" * 64
+    manifest.write_text(json.dumps(raw), encoding="utf-8")
+    at = open_page(monkeypatch, manifest.parent)
+    next(b for b in at.button if "Continue" in b.label).click()
+    at.run()
+    assert "made of other weights" in at.error[0].value
+
+
+def test_without_eigenvectors_stored_results_are_shown(
+    monkeypatch: pytest.MonkeyPatch, study_path: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(study_path.parent, tmp_path / "light")
+    (tmp_path / "light" / "study" / "basis.safetensors").unlink()
+    at = open_page(monkeypatch, tmp_path / "light" / "study")
+    assert any("without its eigenvectors" in info.value for info in at.info)
+    assert component(at, "hillshade_texts")["rows"]
+    assert not any("Continue" in b.label for b in at.button)

@@ -6,7 +6,8 @@ A memorized string is a prefix and its suffix; a probe is a question and its ans
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -71,23 +72,18 @@ class Item:
         return len(self.prompt_ids) + len(self.truth_ids)
 
 
-def highest_repeats(items: Iterable[Item]) -> int:
-    """The largest repeat count among the memorized strings: the class every setting is judged by.
+def highest_class(items: Iterable[Item]) -> tuple[str, int]:
+    """Group and repeat count of the strings shown most often: the class settings are judged by.
 
-    Strings shown for recitation ("recited") are reported apart and do not define the class.
+    Of several groups with the same count the one with most strings. Raises HillshadeError where
+    nothing was repeated.
     """
-    counts = [
-        item.repeats
-        for item in items
-        if item.kind == "memory" and item.group != "recited" and item.repeats
-    ]
-    if not counts:
+    sizes = Counter(
+        (item.repeats, item.group) for item in items if item.kind == "memory" and item.repeats
+    )
+    if not sizes:
         raise HillshadeError(
             "No item was repeated in training; a sweep needs memorized strings with repeat counts."
         )
-    return max(counts)
-
-
-def of_split(items: Sequence[Item], split: Split) -> tuple[Item, ...]:
-    """The items of one half, in their order."""
-    return tuple(item for item in items if item.split == split)
+    repeats, group = max(sizes, key=lambda key: (key[0], sizes[key], key[1]))
+    return group, repeats

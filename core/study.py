@@ -23,7 +23,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -31,7 +31,9 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 from torch import nn
 
+from core.basis import Basis, Staircase, bases, load_bases
 from core.errors import StudyError
+from core.factors import Factors
 from core.items import Item
 from core.manifest import (
     DOCUMENTS,
@@ -46,11 +48,8 @@ from core.manifest import (
     digest_of,
     read_json,
 )
+from core.projection import weight_digest
 from core.tables import items_frame, items_from_frame, read_table, write_table
-
-if TYPE_CHECKING:
-    from core.basis import Basis, Staircase
-    from core.factors import Factors
 
 __all__ = ["Axis", "Manifest", "ModelCard", "StoredRecipe", "Study", "StudyWriter"]
 
@@ -98,11 +97,7 @@ class Study:
             )
         manifest = Manifest.read(path)
         check_files(path, manifest)
-        if model is not None:
-            from core.projection import weight_digest
-
-            if weight_digest(model) == manifest.model.weight_digest:
-                return cls(path, manifest)
+        if model is not None and weight_digest(model) != manifest.model.weight_digest:
             raise StudyError(
                 f'The study in {path} was made of other weights ("{manifest.model.id}"); '
                 "open it with its own model, or make a study of this one."
@@ -160,8 +155,6 @@ class Study:
         spectra = self.spectra()
         if name not in spectra:
             raise StudyError(f'The study holds no spectrum of "{name}".')
-        from core.basis import Staircase
-
         return self._once(f"staircase {name}", lambda: Staircase(*spectra[name]))
 
     @property
@@ -181,8 +174,6 @@ class Study:
                     "This study came without its eigenvectors (basis.safetensors); stored results "
                     "can be shown, live edits need the whole study."
                 )
-            from core.basis import load_bases
-
             stored = self._once("bases", lambda: load_bases(self.path / "basis.safetensors"))
             return {name: stored[name] for name in recipe.projections}
         return dict(self._once(f"bases {recipe_id}", lambda: self._mixed_bases(recipe)))
@@ -193,8 +184,6 @@ class Study:
             raise StudyError(
                 "This study came without its factors (factors.safetensors); copy the whole study."
             )
-        from core.factors import Factors
-
         other = self._once("factors", lambda: Factors.load(self.path / "factors.safetensors"))
         if planted_share is None:
             return other
@@ -206,8 +195,6 @@ class Study:
         return other.mixed(planted, planted_share)
 
     def _mixed_bases(self, recipe: StoredRecipe) -> dict[str, Basis]:
-        from core.basis import bases
-
         factors = self.factors(recipe.planted_share)
         wanted = tuple(p for p in factors.projections if p.name in recipe.projections)
         return bases(factors, wanted)

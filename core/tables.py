@@ -66,7 +66,6 @@ COLUMNS: dict[str, pa.Schema] = {
             "ratio_high": _REAL,
             "tf_accuracy": _REAL,
         },
-        nullable=("directions_kept", "directions_total"),  # noise knows no directions
     ),
     "scores": _schema(
         {
@@ -143,13 +142,14 @@ def write_table(frame: pd.DataFrame, name: str, path: Path) -> None:
     if name == "outputs":
         frame = _packed_outputs(frame)
     table = pa.Table.from_pandas(frame[schema.names], schema=schema, preserve_index=False)
-    texts = [field.name for field in schema if field.type == _TEXT]
+    # (The bundled type hints of pyarrow know use_dictionary as a bool only.)
+    encoded: Any = [field.name for field in schema if field.type == _TEXT] + ["distance"]
     pq.write_table(
         table,
         path,
         compression="zstd",
         compression_level=19,
-        use_dictionary=[*texts, "distance"] if name == "outputs" else texts,
+        use_dictionary=encoded,
         dictionary_pagesize_limit=1 << 28,  # one dictionary a column: the codec sees all texts
         row_group_size=1 << 24,
         store_schema=False,
@@ -180,15 +180,16 @@ def read_table(name: str, path: Path) -> pd.DataFrame:
 def _packed_outputs(frame: pd.DataFrame) -> pd.DataFrame:
     """Sorted by item, recipe, tick, with each text that repeats the row above it left out."""
     frame = frame.sort_values(["item", "recipe", "tick"], kind="stable", ignore_index=True)
-    if frame[["item", "recipe", "tick"]].duplicated().any():
+    if bool(frame.duplicated(["item", "recipe", "tick"]).any()):
         raise StudyError("The table outputs holds an item twice at one tick of one recipe.")
-    if frame["output"].isna().any():
+    if bool(frame["output"].isna().any()):
         raise StudyError("The table outputs lacks a text; store an empty text as an empty string.")
-    output = frame["output"].astype(object).to_numpy()
+    output = frame["output"].astype(object).to_numpy().copy()
     item = frame["item"].astype(object).to_numpy()
     same = np.zeros(len(frame), dtype=bool)
     same[1:] = (output[1:] == output[:-1]) & (item[1:] == item[:-1])
-    frame["output"] = np.where(same, None, output)
+    output[same] = None
+    frame["output"] = output
     return frame
 
 

@@ -1,8 +1,9 @@
 """A small but complete study folder, with its model beside it, for tests.
 
 `write_study(folder)` writes `folder/model` (a tiny OLMo-2 with a byte-level BPE tokenizer) and
-`folder/study`. The numbers are made up but behave like a real sweep: memorized strings break
-early under K-FAC, reasoning later, controls only where perplexity has already risen.
+`folder/study`. Model, factors, bases and digests are real, so live edits work. The numbers of the
+sweep are made up but behave like a real one: memorized strings break early under K-FAC, reasoning
+later, controls only where perplexity has already risen.
 """
 
 from __future__ import annotations
@@ -11,13 +12,15 @@ import math
 import random
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import Olmo2Config, Olmo2ForCausalLM, PreTrainedTokenizerFast
 
-from core.items import Item
+from core.basis import bases, save_bases
+from core.factors import collect
+from core.items import Item, Split
+from core.projection import find_projections, select, weight_digest
 from core.study import Axis, Manifest, ModelCard, StoredRecipe, StudyWriter
 
 NOUNS = ("kettle", "lantern", "orchard", "ferry", "mill", "harbour", "violin", "ladder")
@@ -27,7 +30,6 @@ NAMES = ("Ada", "Bruno", "Cleo", "Dario", "Edda", "Falk", "Greta", "Hugo")
 REPEATS = (1, 16, 256)
 TICKS = (1.0, 0.9999, 0.9997, 0.999, 0.997, 0.995, 0.99, 0.98, 0.95, 0.9, 0.75, 0.5)
 PROJECTIONS = tuple(f"model.layers.1.mlp.{kind}_proj" for kind in ("gate", "up", "down"))
-SHAPES = ((64, 32), (64, 32), (32, 64))
 
 
 def sentence(rng: random.Random) -> str:
@@ -80,7 +82,7 @@ def tiny_items(tokenizer: PreTrainedTokenizerFast, seed: int = 0) -> tuple[Item,
     items: list[Item] = []
 
     def add(group: str, prompt: str, truth: str, repeats: int | None, chance: float | None) -> None:
-        split = "choose" if len(items) % 2 else "report"
+        split: Split = "choose" if len(items) % 2 else "report"
         items.append(
             Item(
                 id=f"{group}-{len(items):03d}",
@@ -139,7 +141,12 @@ def write_study(folder: Path, seed: int = 0) -> Path:
     tokenizer.save_pretrained(folder / "model")
     model.save_pretrained(folder / "model")
     items = tiny_items(tokenizer, seed)
-    rng = np.random.default_rng(seed)
+    projections = select(find_projections(model), layers=[1])
+    other, planted = (
+        collect(model, [i.prompt_ids + i.truth_ids for i in items if kind(i)], projections)
+        for kind in (_fresh, _planted)
+    )
+    made = bases(other.mixed(planted, 0.001), projections)
     recipes = tuple(_recipe(recipe_id) for recipe_id in (
         "kfac", "svd", "magnitude", "random", "noise",
         "kfac-share-0", "kfac-share-0.001", "kfac-share-0.01", "kfac-share-0.2",
@@ -160,22 +167,17 @@ def write_study(folder: Path, seed: int = 0) -> Path:
         writer.table("points", pd.DataFrame(points))
         writer.table("scores", pd.DataFrame(scores))
         writer.table("outputs", pd.DataFrame(outputs))
-        writer.spectra(
-            {
-                name: (
-                    np.sort(rng.lognormal(sigma=3, size=p))[::-1],
-                    np.sort(rng.lognormal(sigma=2, size=q))[::-1],
-                )
-                for name, (p, q) in zip(PROJECTIONS, SHAPES, strict=True)
-            }
-        )
+        writer.spectra({name: (basis.lam, basis.mu) for name, basis in made.items()})
+        save_bases(writer.heavy("basis.safetensors"), made)
+        other.save(writer.heavy("factors.safetensors"))
+        planted.save(writer.heavy("factors_planted.safetensors"))
         writer.document("training.json", _training())
         writer.document("acceptance.json", {"tables": []})
         return writer.finish(
             Manifest(
                 model=ModelCard(
                     id="../model",
-                    weight_digest="0" * 64,
+                    weight_digest=weight_digest(model),
                     architecture="Olmo2ForCausalLM",
                     parameters=sum(p.numel() for p in model.parameters()),
                 ),
@@ -192,6 +194,14 @@ def write_study(folder: Path, seed: int = 0) -> Path:
                 recipes=recipes,
             )
         )
+
+
+def _planted(item: Item) -> bool:
+    return bool(item.repeats)
+
+
+def _fresh(item: Item) -> bool:
+    return not _planted(item)
 
 
 def _recipe(recipe_id: str) -> StoredRecipe:
@@ -250,8 +260,8 @@ def _point(recipe: StoredRecipe, tick: int, seed: int, setting: float) -> dict[s
         "tick": tick,
         "seed": seed,
         "setting": setting,
-        "directions_kept": None if recipe.method == "noise" else int(total * setting**40),
-        "directions_total": None if recipe.method == "noise" else total,
+        "directions_kept": int(total * setting**40),
+        "directions_total": total,
         "weight_kept": setting**8,
         "ppl_choose": 4.9 * (1 + rise),
         "ppl_report": 4.95 * (1 + rise),

@@ -1,0 +1,147 @@
+"""Which layers, which projections, how far: chosen on one half, to be reported on the other.
+
+Every candidate is cut until fresh-text perplexity has risen by the tolerated amount, and at milder
+settings; the best of all these trials is chosen by
+
+    1. strict recall of the class repeated most often, where anything up to `aim` counts as reached,
+    2. the ability that keeps least of its accuracy above chance,
+    3. loose recall,
+
+all on the choosing half of strings, probes and fresh text. Every method is chosen for alike, so no
+control is run on layers that suit another method.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from transformers import PreTrainedModel
+
+from core.edit import Editor
+from core.errors import HillshadeError
+from core.exam import Answers, Exam
+from core.greedy import Bools
+from core.intervals import Estimate, share
+from core.items import Item, highest_class
+from core.measures import ratio, read
+from core.probes import Ability, abilities
+from core.projection import Projection
+from core.recall import Outcome, evaluate
+from core.sweep import Progress, at_perplexity
+
+Build = Callable[[Sequence[Projection]], Editor[PreTrainedModel]]
+
+_STEPS = 8  # settings tried for each candidate
+_STEP = 2**-0.5  # of 1 − setting, from the strongest edit the tolerance allows to 11 times milder
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One candidate at one setting, all measured on the choosing half.
+
+    ratio   fresh-text perplexity / the original's
+    recall  strict recall of the class repeated most often; `loose` likewise
+    """
+
+    layers: tuple[int, ...]
+    kinds: tuple[str, ...]
+    projections: tuple[str, ...]
+    setting: float
+    ratio: Estimate
+    recall: Estimate
+    loose: Estimate
+    abilities: tuple[Ability, ...]
+
+    def weakest(self, judged: Sequence[str] | None = None) -> float:
+        """The smallest share kept of any judged ability that the original has; 1 without any."""
+        kept = [
+            ability.kept.value
+            for ability in self.abilities
+            if ability.kept is not None and (judged is None or ability.group in judged)
+        ]
+        return min(kept, default=1.0)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The best trial, and all of them in the order tried: the frontier behind the choice."""
+
+    best: Trial
+    trials: tuple[Trial, ...]
+
+
+def choose(
+    candidates: Sequence[Sequence[Projection]],
+    build: Build,
+    exam: Exam,
+    original: Answers,
+    *,
+    rise: float = 0.01,
+    aim: float = 0.02,
+    judged: Sequence[str] | None = None,
+    progress: Progress | None = None,
+) -> Choice:
+    """Choose among candidate sets of projections and settings for one method.
+
+    build   makes the method's editor for a set (its caches are dropped before the next is made)
+    exam    the whole exam; only its choosing half is asked
+    original  answers of the unedited model to the whole exam
+    rise    tolerated rise of fresh-text perplexity, 0.01 for 1 %
+    aim     strict recall that counts as gone
+    judged  abilities the second criterion looks at; None for all
+    Raises HillshadeError where no candidate reaches the tolerated perplexity.
+    """
+    items = tuple(item for item in exam.narrowed().items if item.split == "choose")
+    asked = {item.id for item in items}
+    right = original.outcome.strict[[item.id in asked for item in original.items]]
+    trials: list[Trial] = []
+    total = len(candidates) * _STEPS
+    for number, projections in enumerate(candidates):
+        editor = build(projections)
+        strongest = at_perplexity([editor], exam.fresh_choose, original.choose, rise)
+        if strongest is None:
+            continue
+        for step in range(_STEPS):
+            setting = 1.0 - (1.0 - strongest) * _STEP**step
+            model = editor.at(setting)[0]
+            after = read(model, exam.fresh_choose)
+            outcome = evaluate(model, items)
+            trials.append(
+                _trial(projections, setting, ratio(original.choose, after), items, right, outcome)
+            )
+            if progress:
+                label = f"layers {trials[-1].layers}, {'+'.join(trials[-1].kinds)}"
+                progress(number * _STEPS + step + 1, total, label)
+    if not trials:
+        raise HillshadeError(
+            f"No candidate raises perplexity by {rise:.1%} at any setting; give other layers."
+        )
+    return Choice(best_of(trials, aim, judged), tuple(trials))
+
+
+def best_of(trials: Sequence[Trial], aim: float, judged: Sequence[str] | None = None) -> Trial:
+    """The best trial by the three criteria above; the first of equals."""
+    return min(trials, key=lambda t: (max(t.recall.value, aim), -t.weakest(judged), t.loose.value))
+
+
+def _trial(
+    projections: Sequence[Projection],
+    setting: float,
+    perplexity: Estimate,
+    items: Sequence[Item],
+    right: Bools,
+    outcome: Outcome,
+) -> Trial:
+    top = highest_class(items)
+    mine = [(item.group, item.repeats) == top for item in items]
+    return Trial(
+        layers=tuple(sorted({projection.layer for projection in projections})),
+        kinds=tuple(dict.fromkeys(projection.kind for projection in projections)),
+        projections=tuple(projection.name for projection in projections),
+        setting=setting,
+        ratio=perplexity,
+        recall=share(outcome.strict[mine]),
+        loose=share(outcome.loose[mine]),
+        abilities=abilities(items, right, outcome.strict),
+    )

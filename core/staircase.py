@@ -63,11 +63,12 @@ class Staircase:
         self.lam = _spectrum(lam)
         self.mu = _spectrum(mu)
         self._ascending = self.mu[::-1].copy()
-        self._prefix = np.concatenate([[0.0], np.cumsum(self.mu)])
         self._rows = np.arange(len(self.lam))
         self._all = np.full(len(self.lam), len(self.mu), dtype=np.int64)
         self.pairs = len(self.lam) * len(self.mu)
-        self.total = self._sum(self._all)
+        with np.errstate(over="ignore"):
+            self._prefix = np.concatenate([[0.0], np.cumsum(self.mu)])
+            self.total = self._sum(self._all)
         if not math.isfinite(self.total):
             raise HillshadeError(
                 "The products of these eigenvalues overflow float64; collect the factors again."

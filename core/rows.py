@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from core.batches import pad
 from core.errors import HillshadeError, UnsupportedModelError
 from core.labels import Labels, draw_labels, keyed_uniforms
 from core.projection import Projection
@@ -88,10 +89,8 @@ def batches(sequences: Sequence[Sequence[int]], size: int) -> Iterator[Batch]:
 
 def _batch(sequences: Sequence[Sequence[int]], numbers: Sequence[int]) -> Batch:
     lengths = torch.tensor([len(sequences[number]) for number in numbers])
-    width = int(lengths.max())
-    ids = torch.zeros(len(numbers), width, dtype=torch.int64)
-    for row, number in enumerate(numbers):
-        ids[row, : len(sequences[number])] = torch.tensor(sequences[number])
+    ids = pad([sequences[number] for number in numbers], torch.device("cpu"))
+    width = ids.shape[1]
     position = torch.arange(width)
     counted = position < lengths[:, None] - 1
     rows = counted.flatten().nonzero()[:, 0]

@@ -28,7 +28,7 @@ from core.measures import ratio, read
 from core.probes import Ability, abilities
 from core.projection import Projection
 from core.recall import Outcome, evaluate
-from core.sweep import Progress, at_perplexity
+from core.sweep import PRECISION, Progress, at_perplexity
 
 Build = Callable[[Sequence[Projection]], Editor[PreTrainedModel]]
 
@@ -105,17 +105,18 @@ def choose(
         for step in range(_STEPS):
             setting = 1.0 - (1.0 - strongest) * _STEP**step
             model = editor.at(setting)[0]
-            after = read(model, exam.fresh_choose)
+            perplexity = ratio(original.choose, read(model, exam.fresh_choose))
+            if perplexity.value > (1.0 + rise) * (1.0 + PRECISION):
+                continue  # the method jumps over the tolerance
             outcome = evaluate(model, items)
-            trials.append(
-                _trial(projections, setting, ratio(original.choose, after), items, right, outcome)
-            )
+            trials.append(_trial(projections, setting, perplexity, items, right, outcome))
             if progress:
                 label = f"layers {trials[-1].layers}, {'+'.join(trials[-1].kinds)}"
                 progress(number * _STEPS + step + 1, total, label)
     if not trials:
         raise HillshadeError(
-            f"No candidate raises perplexity by {rise:.1%} at any setting; give other layers."
+            f"No candidate has a setting that raises perplexity by {rise:.1%}; "
+            "give other layers or another tolerance."
         )
     return Choice(best_of(trials, aim, judged), tuple(trials))
 

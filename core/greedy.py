@@ -57,10 +57,9 @@ def teacher_forced_and_greedy(
                 if not correct[index].all():
                     right = int(correct[index].argmin())
                     wrong.append(_Wrong(row, item, right, int(said[right])))
-            for group in _groups(wrong):
-                for entry, tail in zip(group, _resume(model, batch, cache, group), strict=True):
-                    kept = entry.item.truth_ids[: entry.right]
-                    continuations[batch.indices[entry.row]] = (*kept, *tail)
+            for entry, tail in zip(wrong, _resume(model, batch, cache, wrong), strict=True):
+                kept = entry.item.truth_ids[: entry.right]
+                continuations[batch.indices[entry.row]] = (*kept, *tail)
     return correct, continuations
 
 
@@ -135,32 +134,26 @@ def _item_batches(
         yield _Batch(tuple(chunk), members, ids)
 
 
-def _groups(wrong: Sequence[_Wrong]) -> Iterator[list[_Wrong]]:
-    """Rows that can go on from one common position: behind every prompt, before every error."""
-    rest = sorted(wrong, key=lambda entry: entry.resume)
-    while rest:
-        start = rest[0].resume
-        yield [entry for entry in rest if len(entry.item.prompt_ids) <= start]
-        rest = [entry for entry in rest if len(entry.item.prompt_ids) > start]
-
-
 def _resume(
-    model: PreTrainedModel, batch: _Batch, cache: DynamicCache, group: Sequence[_Wrong]
+    model: PreTrainedModel, batch: _Batch, cache: DynamicCache, wrong: Sequence[_Wrong]
 ) -> Iterator[list[int]]:
-    """For each row of the group, its tokens from the first wrong one to the end."""
+    """For each wrong row, its tokens from the first wrong one to the end."""
+    if not wrong:
+        return
     device = batch.ids.device
-    start = min(entry.resume for entry in group)
-    end = max(entry.item.length for entry in group)
-    rows = torch.tensor([entry.row for entry in group], device=device)
-    wrong = torch.tensor([entry.resume - start for entry in group], device=device)
-    # A row that errs later than the others is given its true tokens, then its wrong one.
+    start = min(entry.resume for entry in wrong)
+    end = max(entry.item.length for entry in wrong)
+    rows = torch.tensor([entry.row for entry in wrong], device=device)
+    error = torch.tensor([entry.resume - start for entry in wrong], device=device)
+    # All go on from the first error of any of them; a row that errs later is given its true
+    # tokens up to there (they are known), then its wrong one.
     tokens = batch.ids[rows, start:end]
-    tokens[torch.arange(len(group), device=device), wrong] = torch.tensor(
-        [entry.said for entry in group], device=device
+    tokens[torch.arange(len(wrong), device=device), error] = torch.tensor(
+        [entry.said for entry in wrong], device=device
     )
     if end - start > 1:
-        _fill(model, _cut(model, batch, cache, rows, start, end), tokens, given=wrong + 1)
-    for entry, row in zip(group, tokens.tolist(), strict=True):
+        _fill(model, _cut(model, batch, cache, rows, start, end), tokens, given=error + 1)
+    for entry, row in zip(wrong, tokens.tolist(), strict=True):
         yield row[entry.resume - start : entry.item.length - start]
 
 

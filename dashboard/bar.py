@@ -9,7 +9,7 @@ import streamlit as st
 
 from core.manifest import StoredRecipe
 from core.study import Study
-from dashboard import loading, state
+from dashboard import address, loading, state
 from dashboard.components import scrubber
 from dashboard.figures.measured import Measured, axis_of
 from dashboard.figures.spectrum import by_curvature, in_order, short
@@ -21,42 +21,35 @@ STUDY_TITLES = {"language": "Shipped language model", "own": "Your study"}
 def show(page: str) -> state.View:
     """Draw the bar and return the view it sets; StudyError when the study cannot be opened."""
     studies = loading.available()
+    address.begin(page)
     with st.container(key="selectors"):
         place_study, place_recipe, place_projection = st.columns([1, 1.5, 1])
     with place_study:
-        name = st.selectbox(
-            "Study",
-            list(studies),
-            format_func=lambda key: STUDY_TITLES.get(key, key),
-            key="study",
-            bind="query-params",
-            label_visibility="collapsed",
+        names = list(studies)
+        name = address.choice(
+            "Study", names, "study", lambda key: STUDY_TITLES.get(key, key), names[0]
         )
     study = loading.open_study(studies[name])
     titles = {recipe.id: recipe_title(recipe) for recipe in study.recipes}
     with place_recipe:
-        recipe_id = st.selectbox(
+        recipe_id = address.choice(
             "Edit: method and weights",
             list(titles),
-            format_func=lambda key: titles[key],
-            key="recipe",
-            bind="query-params",
-            label_visibility="collapsed",
+            "recipe",
+            titles.__getitem__,
+            next(iter(titles)),
         )
     recipe = study.manifest.recipe(recipe_id)
-    names = in_order(study.spectra())
     with place_projection:
-        projection = st.selectbox(
+        projection = address.choice(
             "Projection in view (never changes the edit)",
-            names,
-            index=names.index(in_order(study.recipes[0].projections)[0]),
-            format_func=lambda key: f"In view: {short(key)}",
-            key="projection",
-            bind="query-params",
-            label_visibility="collapsed",
+            in_order(study.spectra()),
+            "projection",
+            lambda key: f"In view: {short(key)}",
+            in_order(study.recipes[0].projections)[0],
         )
     measured = loading.measured(study)
-    tick = state.resolve_tick(measured, recipe, page)
+    tick = state.resolve_tick(measured, recipe)
     view = state.View(study, measured, recipe, tick, projection, state.theme())
     with st.container(key="threshold"):
         scrubber.bar(payload(study, recipe, projection), tick, state.released)

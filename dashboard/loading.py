@@ -50,7 +50,8 @@ def _open(path: str, stamp: int) -> Study:
 
 def study_key(study: Study) -> str:
     """A key for caches: where a study lies and when it was made."""
-    return f"{study.path} {study.manifest.created} {study.manifest.data_digest}"
+    manifest = study.manifest
+    return f"{study.path} {manifest.created} {manifest.data_digest} {manifest.model.weight_digest}"
 
 
 @st.cache_resource(show_spinner=False, max_entries=4)
@@ -65,40 +66,37 @@ def measured(study: Study) -> Measured:
 
 
 @st.cache_resource(show_spinner=False, max_entries=2)
-def open_model(_study: Study, path: str, digest: str) -> tuple[Any, Any]:
-    """The study's model and tokenizer; refused when the weights are not those of the study."""
+def _model(_study: Study, key: str) -> tuple[Any, Any]:
     from core.model import load_model, load_tokenizer, source_of
 
-    del digest  # part of the key
+    del key
     source = source_of(_study)
     model = load_model(source)
-    Study.open(path, model)
+    Study.open(_study.path, model)  # refuses weights other than the study's
     return model, load_tokenizer(source)
 
 
 def model_of(study: Study) -> tuple[Any, Any]:
-    """The shared model and tokenizer of a study."""
-    return open_model(study, str(study.path), study.manifest.model.weight_digest)
+    """The shared model and tokenizer; refused when the weights are not those of the study."""
+    return _model(study, study_key(study))
 
 
-@st.cache_resource(show_spinner=False, max_entries=3)
-def _editor(_study: Study, path: str, digest: str, recipe_id: str) -> Any:
+def edit(study: Study, model: Any, recipe_id: str, tick: int) -> Any:
+    """The edited model of one stored setting; a new object, `model` stays as it is."""
     from core.edit import Editor
     from core.projection import find_projections
 
-    del digest
-    model, _ = model_of(_study)
-    recipe = _study.manifest.recipe(recipe_id)
+    recipe = study.manifest.recipe(recipe_id)
     projections = tuple(p for p in find_projections(model) if p.name in recipe.projections)
     seed = recipe.seeds[0] if recipe.seeds else 0
-    return Editor(model, _study.bases(recipe_id), projections, recipe.method, seed)
+    bases = study.bases(recipe_id)
+    return Editor(model, bases, projections, recipe.method, seed).at(recipe.ticks[tick])[0]
 
 
 @st.cache_resource(show_spinner=False, max_entries=6)
-def _edited(_study: Study, path: str, digest: str, recipe_id: str, tick: int) -> Any:
-    setting = _study.manifest.recipe(recipe_id).ticks[tick]
-    model, _ = _editor(_study, path, digest, recipe_id).at(setting)
-    return model
+def _edited(_study: Study, key: str, recipe_id: str, tick: int) -> Any:
+    del key
+    return edit(_study, model_of(_study)[0], recipe_id, tick)
 
 
 def edited_model(study: Study, recipe_id: str, tick: int) -> Any:
@@ -111,4 +109,4 @@ def edited_model(study: Study, recipe_id: str, tick: int) -> Any:
             "shown, live edits need the whole study folder."
         )
     with _editing:
-        return _edited(study, str(study.path), study.manifest.model.weight_digest, recipe_id, tick)
+        return _edited(study, study_key(study), recipe_id, tick)

@@ -6,7 +6,7 @@ import streamlit as st
 
 from core.manifest import StoredRecipe
 from core.study import Study
-from dashboard import blocks, prompts
+from dashboard import address, blocks, prompts
 from dashboard.components import scrubber
 from dashboard.figures import draw_recall, recall, rows
 from dashboard.figures.words import change, percent
@@ -61,13 +61,12 @@ def _texts(view: View, kind: str, title: str, choices: dict[str, str]) -> None:
     head, filters = st.columns([1.5, 1], vertical_alignment="center")
     head.subheader(title, anchor=False)
     with filters:
-        group = st.selectbox(
+        group = address.choice(
             f"Which {title.lower()}",
             list(choices),
-            format_func=lambda key: choices[key],
-            key=f"{kind}-group",
-            bind="query-params",
-            label_visibility="collapsed",
+            "text" if kind == "memory" else "probe",
+            choices.__getitem__,
+            rows.MIXED,
         )
     count = rows.pages(items, said(view), kind, group)
     number = min(int(st.session_state.get(f"{kind}-page-{group}", 1)), count)
@@ -105,7 +104,7 @@ def controls(view: View) -> None:
         default=tolerances[-1],
         format_func=lambda key: change(1.0 + float(key)),
         key="cost",
-        bind="query-params",
+        persist_state="session",
         required=True,
     )
     st.dataframe(

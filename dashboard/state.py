@@ -1,8 +1,6 @@
 """The one threshold, everywhere: which study, which recipe, where it cuts, and what is in view.
 
-The address bar holds it all (`?study=…&recipe=…&mass=…&projection=…`): a link reopens the view.
-The selectors are bound to it by Streamlit; the mass is written on release, by hand, because it
-is set by the scrubber, and read again whenever the address says something else than we wrote.
+All of it stands in the address (`?study=…&recipe=…&mass=…&projection=…`): a link reopens the view.
 """
 
 from __future__ import annotations
@@ -14,18 +12,13 @@ import streamlit as st
 
 from core.manifest import StoredRecipe
 from core.study import Study
+from dashboard import address
 from dashboard.figures.measured import Measured
 from dashboard.figures.palette import Theme
 from dashboard.figures.recall import nearest_cost
 
 MASS = "mass"
-_TICKS, _WRITTEN, _RECIPE, _PAGE, _VIEW = (
-    "hillshade_ticks",
-    "hillshade_written",
-    "hillshade_recipe",
-    "hillshade_page",
-    "hillshade_view",
-)
+_TICKS, _RECIPE, _VIEW = "hillshade_ticks", "hillshade_recipe", "hillshade_view"
 
 
 @dataclass(frozen=True)
@@ -56,27 +49,29 @@ def default_tick(recipe: StoredRecipe) -> int:
     return min(recipe.equal.items(), key=lambda pair: float(pair[0]))[1] if recipe.equal else 0
 
 
-def resolve_tick(measured: Measured, recipe: StoredRecipe, page: str) -> int:
+def resolve_tick(measured: Measured, recipe: StoredRecipe) -> int:
     """The tick in view: from the address, the last release, or the recipe just chosen."""
     memory = st.session_state
     ticks: dict[str, int] = memory.setdefault(_TICKS, {})
-    before, page_before = memory.get(_RECIPE), memory.get(_PAGE)
-    asked = st.query_params.get(MASS)
-    # Going to another page drops what Streamlit does not know from the address: not a wish.
-    lost = asked is None and page_before not in (None, page)
-    if asked != memory.get(_WRITTEN) and not lost:
-        ticks[recipe.id] = _asked_tick(recipe, asked)
+    before = memory.get(_RECIPE)
+    wish = address.asked(MASS)
+    if wish is not None:
+        ticks[recipe.id] = _asked_tick(recipe, wish)
     elif before not in (None, recipe.id) or recipe.id not in ticks:
         ticks[recipe.id] = _same_cost(measured, before, recipe, ticks)
-    memory[_RECIPE], memory[_PAGE] = recipe.id, page
+    memory[_RECIPE] = recipe.id
     tick = min(ticks[recipe.id], len(recipe.ticks) - 1)
-    _write(recipe, tick)
+    address.write(MASS, _in_address(recipe, tick), _in_address(recipe, default_tick(recipe)))
     return tick
 
 
-def _asked_tick(recipe: StoredRecipe, asked: str | None) -> int:
+def _in_address(recipe: StoredRecipe, tick: int) -> str:
+    return f"{recipe.ticks[tick]:.8g}"
+
+
+def _asked_tick(recipe: StoredRecipe, asked: str) -> int:
     """The stored tick nearest to a mass from the address; a bad one is said and set aside."""
-    if asked is None:
+    if not asked:
         return default_tick(recipe)
     try:
         value = float(asked)
@@ -103,18 +98,6 @@ def _same_cost(
     if not costs.known or not math.isfinite(wanted):
         return default_tick(recipe)
     return nearest_cost(costs.value, wanted)
-
-
-def _write(recipe: StoredRecipe, tick: int) -> None:
-    """Put the mass into the address, unless it is the default and was never asked for."""
-    said = f"{recipe.ticks[tick]:.8g}"
-    shown = st.query_params.get(MASS)
-    if shown is None and tick == default_tick(recipe):
-        st.session_state[_WRITTEN] = None
-        return
-    if shown != said:
-        st.query_params[MASS] = said
-    st.session_state[_WRITTEN] = said
 
 
 def released() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import json
 import math
 from dataclasses import replace
@@ -174,13 +175,13 @@ def test_slider_is_even_for_the_hand_and_labelled_round() -> None:
     settings = (1.0, *(1.0 - cut for cut in np.geomspace(1e-4, 0.5, 40)))
     axis = Axis("kfac", "curvature mass kept", settings, 20)
     assert [axis.position(t) for t in (0, 20, 40)] == [0.0, 0.5, 1.0]
-    marks = dict((name, at) for at, name in axis.marks())
+    marks = {name: at for at, name in axis.marks()}
     assert marks["100 %"] == 0.0
     assert marks["50 %"] == pytest.approx(1.0)
     tick = min(range(41), key=lambda t: abs(settings[t] - 0.99))
     assert marks["99 %"] == pytest.approx(axis.position(tick), abs=1 / 40)
     places = sorted(marks.values())
-    assert all(b - a >= 1 / 12 - 1e-9 for a, b in zip(places, places[1:], strict=False))
+    assert all(b - a >= 1 / 12 - 1e-9 for a, b in itertools.pairwise(places))
 
 
 def test_numbers_in_words() -> None:

@@ -1,0 +1,63 @@
+"""The view in the address bar: what a link asks for, and writing back what was chosen.
+
+Streamlit can bind a widget to the address itself, but writes the label a person reads; here short
+lasting names stand there (`?recipe=svd&mass=0.95`), for the selectors and the scrubber alike. The
+address wins whenever it says something else than was last written: a link, or back and forward.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import streamlit as st
+
+_WRITTEN, _PAGE, _MOVED = "hillshade_written", "hillshade_page", "hillshade_moved"
+
+
+def begin(page: str) -> None:
+    """Once a run, before anything is asked: which page this is."""
+    memory = st.session_state
+    memory.setdefault(_WRITTEN, {})
+    memory[_MOVED] = memory.get(_PAGE) not in (None, page)
+    memory[_PAGE] = page
+
+
+def asked(name: str) -> str | None:
+    """What the address newly asks for; "" where it was taken out; None where nothing is new."""
+    now = st.query_params.get(name)
+    # Going to another page empties the address: that is no wish.
+    if now == st.session_state[_WRITTEN].get(name) or (now is None and st.session_state[_MOVED]):
+        return None
+    return now or ""
+
+
+def write(name: str, value: str, default: str) -> None:
+    """Put a value into the address; a default only where it was asked for by name."""
+    shown = st.query_params.get(name)
+    if shown is None and value == default:
+        st.session_state[_WRITTEN].pop(name, None)
+        return
+    if shown != value:
+        st.query_params[name] = value
+    st.session_state[_WRITTEN][name] = value
+
+
+def choice(
+    label: str, options: Sequence[str], name: str, said: Callable[[str], str], default: str
+) -> str:
+    """A selectbox whose value stands in the address under `name`, kept over pages."""
+    wish = asked(name)
+    if wish is not None:
+        st.session_state[name] = wish if wish in options else default
+    elif st.session_state.get(name) not in options:
+        st.session_state[name] = default
+    value = st.selectbox(
+        label,
+        options,
+        format_func=said,
+        key=name,
+        persist_state="session",
+        label_visibility="collapsed",
+    )
+    write(name, value, default)
+    return value

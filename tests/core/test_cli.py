@@ -1,6 +1,5 @@
 """The command `hillshade` as a person types it: reports, refusals, a saved edit, a served page."""
 
-import json
 import os
 import re
 import signal
@@ -17,12 +16,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from core import cli
-from core.basis import bases, save_bases
 from core.edit import Editor
-from core.factors import collect
-from core.manifest import HEAVY, MANIFEST, digest_of
-from core.model import load_model, load_tokenizer, source_of
-from core.projection import find_projections, weight_digest
+from core.model import load_model, load_tokenizer
+from core.projection import find_projections
 from core.study import Study
 from tests.study_factory import write_study
 
@@ -31,19 +27,7 @@ COMMAND = str(Path(sys.executable).with_name("hillshade"))
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small study with the eigenvectors and the weight digest of the model beside it."""
-    path = write_study(tmp_path_factory.mktemp("cli"))
-    opened = Study.open(path)
-    model = load_model(source_of(opened))
-    wanted = opened.manifest.recipe("kfac").projections
-    projections = tuple(p for p in find_projections(model) if p.name in wanted)
-    sequences = [item.prompt_ids + item.truth_ids for item in opened.item_list()]
-    save_bases(path / HEAVY[0], bases(collect(model, sequences, projections), projections))
-    raw = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
-    raw["model"]["weight_digest"] = weight_digest(model)
-    raw["files"][HEAVY[0]] = vars(digest_of(path / HEAVY[0]))
-    (path / MANIFEST).write_text(json.dumps(raw), encoding="utf-8")
-    return path
+    return write_study(tmp_path_factory.mktemp("cli"))
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> str | int | None:

@@ -9,9 +9,9 @@ import plotly.graph_objects as go
 
 from dashboard.figures.describe import Axis, Curves, Panel, Series
 from dashboard.figures.look import (
+    Sheet,
     axis_style,
     band,
-    figure,
     slider_axis,
     tick_names,
     translucent,
@@ -25,7 +25,7 @@ from dashboard.figures.words import change, setting
 def curves(description: Curves, tick: int, theme: Theme) -> go.Figure:
     """Panels above each other over the slider's positions, the boundary through all of them."""
     axis = description.axis
-    fig = figure(theme, height=150 + 210 * len(description.panels), top=54)
+    sheet = Sheet(theme, height=150 + 210 * len(description.panels), top=54)
     position = axis.position(tick)
     top = 1.0
     total = sum(panel.share for panel in description.panels)
@@ -35,24 +35,24 @@ def curves(description: Curves, tick: int, theme: Theme) -> go.Figure:
     for number, panel in enumerate(description.panels, start=1):
         suffix = "" if number == 1 else str(number)
         bottom = top - usable * panel.share / total
-        _panel(fig, panel, axis, tick, theme, suffix)
-        fig.update_layout(
-            {
+        lowest = number == len(description.panels)
+        _panel(sheet, panel, axis, tick, theme, suffix)
+        sheet.layout(
+            **{
                 f"yaxis{suffix}": _values_axis(panel, theme, (max(bottom, 0.0), top)),
                 f"xaxis{suffix}": {
                     **slider_axis(theme, axis),
                     "anchor": f"y{suffix}",
-                    "matches": None if number == 1 else "x",
-                    "showticklabels": number == len(description.panels),
+                    "showticklabels": lowest,
+                    **({} if number == 1 else {"matches": "x"}),
+                    **({} if lowest else {"title": {"text": ""}}),
                 },
             }
         )
-        if number < len(description.panels):
-            fig.update_layout({f"xaxis{suffix}": {"title": {"text": ""}}})
         shapes.append(vertical(theme, position, xref=f"x{suffix}", yref=f"y{suffix} domain"))
         top = bottom - gap
-    fig.update_layout(shapes=shapes)
-    return fig
+    sheet.layout(shapes=shapes)
+    return sheet.figure()
 
 
 def _values_axis(panel: Panel, theme: Theme, domain: tuple[float, float]) -> dict[str, Any]:
@@ -68,15 +68,15 @@ def _values_axis(panel: Panel, theme: Theme, domain: tuple[float, float]) -> dic
     )
 
 
-def _panel(fig: go.Figure, panel: Panel, axis: Axis, tick: int, theme: Theme, suffix: str) -> None:
+def _panel(sheet: Sheet, panel: Panel, axis: Axis, tick: int, theme: Theme, suffix: str) -> None:
     x = [axis.position(t) for t in range(axis.count)]
     names = tick_names(axis)
     where = {"xaxis": f"x{suffix}", "yaxis": f"y{suffix}"}
     for line in panel.series:
         if line.low is not None and line.high is not None:
-            fig.add_trace(band(x, line.low, line.high, style(line.group).colour(theme), **where))
+            sheet.scatter(**band(x, line.low, line.high, style(line.group).colour(theme), **where))
     for line in panel.series:
-        fig.add_trace(_line(line, x, names, tick, theme, len(panel.series) > 1, **where))
+        sheet.scatter(**_line(line, x, names, tick, theme, len(panel.series) > 1, **where))
 
 
 def _line(
@@ -87,32 +87,32 @@ def _line(
     theme: Theme,
     named: bool,
     **where: Any,
-) -> go.Scatter:
+) -> dict[str, Any]:
     look = style(line.group)
     colour = look.colour(theme)
-    return go.Scatter(
-        x=x,
-        y=list(line.y),
-        name=line.name,
-        meta=line.key,
-        mode="lines+markers",
-        line={"color": colour, "width": 3 if line.heavy else 1.8, "dash": look.dash},
-        marker={
+    return {
+        "x": x,
+        "y": list(line.y),
+        "name": line.name,
+        "meta": line.key,
+        "mode": "lines+markers",
+        "line": {"color": colour, "width": 3 if line.heavy else 1.8, "dash": look.dash},
+        "marker": {
             "symbol": look.mark,
             "color": colour,
             "size": [11 if t == tick else 0 for t in range(len(x))],
             "line": {"width": 1.5, "color": INK[theme].paper},
         },
-        customdata=names,
-        hovertemplate="%{y:.3f} at %{customdata}<extra>" + line.name + "</extra>",
-        showlegend=named,
+        "customdata": names,
+        "hovertemplate": "%{y:.3f} at %{customdata}<extra>" + line.name + "</extra>",
+        "showlegend": named,
         **where,
-    )
+    }
 
 
 def classes(description: Classes, theme: Theme) -> go.Figure:
     """Hollow marks before, filled marks after, a hairline between them; x is the repeat count."""
-    fig = figure(theme, height=330, top=40)
+    sheet = Sheet(theme, height=330, top=40)
     shown = sorted({count for _, counts, *_ in description.groups for count in counts})
     shift = 1.08
     for number, (group, counts, exact, before, after) in enumerate(description.groups):
@@ -120,49 +120,43 @@ def classes(description: Classes, theme: Theme) -> go.Figure:
         colour = look.colour(theme)
         nudge = shift ** (number - (len(description.groups) - 1) / 2)
         x = [count * nudge for count in counts]
-        fig.add_trace(
-            go.Scatter(
-                x=[v for place in x for v in (place, place, None)],
-                y=[v for b, a in zip(before.value, after.value, strict=True) for v in (b, a, None)],
-                mode="lines",
-                line={"color": translucent(colour, 0.45), "width": 1.5},
-                hoverinfo="skip",
-                showlegend=False,
-            )
+        sheet.scatter(
+            x=[v for place in x for v in (place, place, None)],
+            y=[v for b, a in zip(before.value, after.value, strict=True) for v in (b, a, None)],
+            mode="lines",
+            line={"color": translucent(colour, 0.45), "width": 1.5},
+            hoverinfo="skip",
+            showlegend=False,
         )
         for said, track, fill in (("before", before, INK[theme].paper), ("after", after, colour)):
-            fig.add_trace(
-                go.Scatter(
-                    x=x,
-                    y=list(track.value),
-                    error_y={
-                        "type": "data",
-                        "symmetric": False,
-                        "array": _reach(track.high, track.value),
-                        "arrayminus": _reach(track.value, track.low),
-                        "color": translucent(colour, 0.7),
-                        "thickness": 1.2,
-                        "width": 0,
-                    },
-                    mode="markers",
-                    name=f"{look.name}, {said}",
-                    meta=f"{group} {said}",
-                    marker={
-                        "symbol": look.mark,
-                        "size": 11,
-                        "color": fill,
-                        "line": {"color": colour, "width": 2},
-                    },
-                    customdata=[
-                        [count, copies] for count, copies in zip(counts, exact, strict=True)
-                    ],
-                    hovertemplate=(
-                        "%{y:.1%} " + said + "<br>shown %{customdata[0]}×, "
-                        "%{customdata[1]} exact copies<extra>" + look.name + "</extra>"
-                    ),
-                )
+            sheet.scatter(
+                x=x,
+                y=list(track.value),
+                error_y={
+                    "type": "data",
+                    "symmetric": False,
+                    "array": _reach(track.high, track.value),
+                    "arrayminus": _reach(track.value, track.low),
+                    "color": translucent(colour, 0.7),
+                    "thickness": 1.2,
+                    "width": 0,
+                },
+                mode="markers",
+                name=f"{look.name}, {said}",
+                meta=f"{group} {said}",
+                marker={
+                    "symbol": look.mark,
+                    "size": 11,
+                    "color": fill,
+                    "line": {"color": colour, "width": 2},
+                },
+                customdata=[[count, copies] for count, copies in zip(counts, exact, strict=True)],
+                hovertemplate=(
+                    "%{y:.1%} " + said + "<br>shown %{customdata[0]}×, "
+                    "%{customdata[1]} exact copies<extra>" + look.name + "</extra>"
+                ),
             )
-    fig.update_layout(
+    sheet.layout(
         xaxis=axis_style(
             theme,
             "times shown in training",
@@ -179,7 +173,7 @@ def classes(description: Classes, theme: Theme) -> go.Figure:
             ticktext=["0", ".25", ".5", ".75", "1"],
         ),
     )
-    return fig
+    return sheet.figure()
 
 
 def _reach(high: tuple[float, ...], low: tuple[float, ...]) -> list[float]:
@@ -192,7 +186,7 @@ def tradeoff(
     description: Tradeoff, theme: Theme, ceiling: float | None = None, graded: bool = False
 ) -> go.Figure:
     """Recall over the cost on fresh text. `graded` colours the lines along Cividis in order."""
-    fig = figure(theme, height=360, top=40)
+    sheet = Sheet(theme, height=360, top=40)
     wanted = description.tolerance or 1.0
     top = ceiling if ceiling is not None else 1.0 + 4.0 * max(wanted - 1.0, 0.005)
     for number, (recipe, name, cost, recall, settings, at) in enumerate(description.lines):
@@ -203,35 +197,33 @@ def tradeoff(
         # Only what the axis shows is sent: settings dearer than twice its end are left out.
         shown = [t for t, v in enumerate(cost.value) if v <= 1.0 + 2.0 * (top - 1.0)]
         x, y = [cost.value[t] for t in shown], [recall.value[t] for t in shown]
-        fig.add_trace(
-            band(x, [recall.low[t] for t in shown], [recall.high[t] for t in shown], colour)
+        sheet.scatter(
+            **band(x, [recall.low[t] for t in shown], [recall.high[t] for t in shown], colour)
         )
-        fig.add_trace(
-            go.Scatter(
-                x=x,
-                y=y,
-                name=name,
-                meta=recipe,
-                mode="lines+markers",
-                line={"color": colour, "width": 3 if recipe == "kfac" else 2, "dash": dash},
-                marker={
-                    "symbol": mark,
-                    "color": colour,
-                    "size": [13 if t == at else 4 for t in shown],
-                    "line": {
-                        "color": INK[theme].paper,
-                        "width": [2 if t == at else 0 for t in shown],
-                    },
+        sheet.scatter(
+            x=x,
+            y=y,
+            name=name,
+            meta=recipe,
+            mode="lines+markers",
+            line={"color": colour, "width": 3 if recipe == "kfac" else 2, "dash": dash},
+            marker={
+                "symbol": mark,
+                "color": colour,
+                "size": [13 if t == at else 4 for t in shown],
+                "line": {
+                    "color": INK[theme].paper,
+                    "width": [2 if t == at else 0 for t in shown],
                 },
-                customdata=[[setting(settings[t]), change(cost.value[t])] for t in shown],
-                hovertemplate=(
-                    "%{y:.1%} recited<br>perplexity %{customdata[1]}<br>"
-                    "kept %{customdata[0]}<extra>" + name + "</extra>"
-                ),
-            )
+            },
+            customdata=[[setting(settings[t]), change(cost.value[t])] for t in shown],
+            hovertemplate=(
+                "%{y:.1%} recited<br>perplexity %{customdata[1]}<br>"
+                "kept %{customdata[0]}<extra>" + name + "</extra>"
+            ),
         )
     step = [1.0 + (top - 1.0) * part / 4 for part in range(5)]
-    fig.update_layout(
+    sheet.layout(
         shapes=[vertical(theme, wanted)],
         xaxis=axis_style(
             theme,
@@ -249,7 +241,7 @@ def tradeoff(
             ticktext=["0", ".25", ".5", ".75", "1"],
         ),
     )
-    return fig
+    return sheet.figure()
 
 
 def _graded(number: int, total: int, theme: Theme) -> tuple[str, str, str]:

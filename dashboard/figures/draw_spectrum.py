@@ -10,8 +10,8 @@ import plotly.graph_objects as go
 from dashboard.figures.describe import Relief, Spectrum
 from dashboard.figures.look import (
     BOUNDARY_DASH,
+    Sheet,
     axis_style,
-    figure,
     log_ticks,
     translucent,
     vertical,
@@ -33,7 +33,7 @@ def _log_span(values: Sequence[float]) -> tuple[float, float]:
 
 def spectrum(description: Spectrum, tick: int, theme: Theme) -> go.Figure:
     """Sorted products, log-log, over their cumulative mass; the boundary through both."""
-    fig = figure(theme, height=520, top=30)
+    sheet = Sheet(theme, height=520, top=30)
     kept = max(description.kept[tick], 1)
     look = style("kept")
     colour = look.colour(theme)
@@ -41,46 +41,40 @@ def spectrum(description: Spectrum, tick: int, theme: Theme) -> go.Figure:
     low, high = _log_span(description.products)
     xs, ys = _positive(description.ranks, description.products)
     inside = [x <= kept for x in xs]
-    fig.add_trace(
-        go.Scatter(
-            x=xs,
-            y=ys,
-            mode="lines",
-            name="cut",
-            meta="products",
-            line={"color": muted, "width": 2, "dash": "dot"},
-            hovertemplate="rank %{x:,.0f}<br>λμ = %{y:.2e}<extra></extra>",
-        )
+    sheet.scatter(
+        x=xs,
+        y=ys,
+        mode="lines",
+        name="cut",
+        meta="products",
+        line={"color": muted, "width": 2, "dash": "dot"},
+        hovertemplate="rank %{x:,.0f}<br>λμ = %{y:.2e}<extra></extra>",
     )
-    fig.add_trace(
-        go.Scatter(
-            x=[x for x, i in zip(xs, inside, strict=True) if i],
-            y=[y for y, i in zip(ys, inside, strict=True) if i],
-            mode="lines",
-            name="kept",
-            fill="tozeroy",
-            fillcolor=translucent(colour, 0.12),
-            line={"color": colour, "width": 3},
-            hoverinfo="skip",
-        )
+    sheet.scatter(
+        x=[x for x, i in zip(xs, inside, strict=True) if i],
+        y=[y for y, i in zip(ys, inside, strict=True) if i],
+        mode="lines",
+        name="kept",
+        fill="tozeroy",
+        fillcolor=translucent(colour, 0.12),
+        line={"color": colour, "width": 3},
+        hoverinfo="skip",
     )
-    fig.add_trace(
-        go.Scatter(
-            x=list(description.ranks),
-            y=list(description.mass),
-            mode="lines",
-            name="cumulative mass",
-            meta="mass",
-            showlegend=False,
-            xaxis="x2",
-            yaxis="y2",
-            line={"color": colour, "width": 2},
-            hovertemplate="first %{x:,.0f}<br>hold %{y:.2%}<extra></extra>",
-        )
+    sheet.scatter(
+        x=list(description.ranks),
+        y=list(description.mass),
+        mode="lines",
+        name="cumulative mass",
+        meta="mass",
+        showlegend=False,
+        xaxis="x2",
+        yaxis="y2",
+        line={"color": colour, "width": 2},
+        hovertemplate="first %{x:,.0f}<br>hold %{y:.2%}<extra></extra>",
     )
     ranks = log_ticks(1, description.total)
     span = [-0.05, math.log10(description.total) + 0.05]
-    fig.update_layout(
+    sheet.layout(
         shapes=[vertical(theme, kept), vertical(theme, kept, xref="x2", yref="y2 domain")],
         xaxis=axis_style(
             theme,
@@ -116,46 +110,42 @@ def spectrum(description: Spectrum, tick: int, theme: Theme) -> go.Figure:
             ticktext=["0", ".5", "1"],
         ),
     )
-    return fig
+    return sheet.figure()
 
 
 def relief(description: Relief, tick: int, theme: Theme) -> go.Figure:
     """Bands of equal curvature as filled staircases; the kept set outlined on top."""
-    fig = figure(theme, height=520, top=30)
+    sheet = Sheet(theme, height=520, top=30)
     width, height = description.columns, description.height
     colours = description.colours
-    fig.update_layout(plot_bgcolor=colours[0])
+    sheet.layout(plot_bgcolor=colours[0])
     flat_first = list(reversed(list(enumerate(description.levels))))
     for place, (_, k) in flat_first:
         colour = colours[len(colours) - 1 - place] if place < len(colours) else colours[-1]
         xs, ys = steps(description.rows, k)
-        fig.add_trace(
-            go.Scatter(
-                x=xs,
-                y=ys,
-                mode="lines",
-                fill="tozerox",
-                fillcolor=colour,
-                line={"width": 0},
-                hoverinfo="skip",
-                showlegend=False,
-                meta=f"level {place}",
-            )
+        sheet.scatter(
+            x=xs,
+            y=ys,
+            mode="lines",
+            fill="tozerox",
+            fillcolor=colour,
+            line={"width": 0},
+            hoverinfo="skip",
+            showlegend=False,
+            meta=f"level {place}",
         )
     xs, ys = steps(description.rows, description.kept[tick])
     for colour, weight, dash in (("#000000", 5.0, "solid"), ("#FFFFFF", 2.5, BOUNDARY_DASH)):
-        fig.add_trace(
-            go.Scatter(
-                x=xs,
-                y=ys,
-                mode="lines",
-                showlegend=False,
-                meta="kept",
-                line={"color": colour, "width": weight, "dash": dash},
-                hovertemplate="row %{y:,.0f} keeps %{x:,.0f}<extra></extra>",
-            )
+        sheet.scatter(
+            x=xs,
+            y=ys,
+            mode="lines",
+            showlegend=False,
+            meta="kept",
+            line={"color": colour, "width": weight, "dash": dash},
+            hovertemplate="row %{y:,.0f} keeps %{x:,.0f}<extra></extra>",
         )
-    fig.update_layout(
+    sheet.layout(
         xaxis=axis_style(
             theme,
             "j: direction of A (inputs), steepest first",
@@ -173,7 +163,7 @@ def relief(description: Relief, tick: int, theme: Theme) -> go.Figure:
             **log_ticks(1, height),
         ),
     )
-    return fig
+    return sheet.figure()
 
 
 def steps(rows: Sequence[int], k: Sequence[int]) -> tuple[list[float], list[float]]:
@@ -201,7 +191,7 @@ def multiples(description: Multiples, theme: Theme) -> go.Figure:
     smalls = description.smalls
     layers = sorted({small.layer for small in smalls})
     kinds = list(dict.fromkeys(small.kind for small in smalls))
-    fig = figure(theme, height=70 + 165 * len(layers), top=34)
+    sheet = Sheet(theme, height=70 + 165 * len(layers), top=34)
     low, high = _log_span([value for small in smalls for value in small.products])
     total = max(small.total for small in smalls)
     colour = style("kept").colour(theme)
@@ -214,19 +204,17 @@ def multiples(description: Multiples, theme: Theme) -> go.Figure:
         y1 = 1.0 - row * tall - 0.10 * tall
         y0 = y1 - 0.74 * tall
         xs, ys = _positive(small.ranks, small.products)
-        fig.add_trace(
-            go.Scatter(
-                x=xs,
-                y=ys,
-                mode="lines",
-                showlegend=False,
-                name=small.name,
-                meta=small.name,
-                xaxis=f"x{suffix}",
-                yaxis=f"y{suffix}",
-                line={"color": colour if small.edited else INK[theme].muted, "width": 2},
-                hovertemplate="rank %{x:,.0f}<br>λμ = %{y:.2e}<extra></extra>",
-            )
+        sheet.scatter(
+            x=xs,
+            y=ys,
+            mode="lines",
+            showlegend=False,
+            name=small.name,
+            meta=small.name,
+            xaxis=f"x{suffix}",
+            yaxis=f"y{suffix}",
+            line={"color": colour if small.edited else INK[theme].muted, "width": 2},
+            hovertemplate="rank %{x:,.0f}<br>λμ = %{y:.2e}<extra></extra>",
         )
         if small.edited and small.kept < small.total:
             shapes.append(
@@ -246,8 +234,8 @@ def multiples(description: Multiples, theme: Theme) -> go.Figure:
             }
         )
         lowest = row == len(layers) - 1
-        fig.update_layout(
-            {
+        sheet.layout(
+            **{
                 f"xaxis{suffix}": axis_style(
                     theme,
                     "rank" if lowest else None,
@@ -270,13 +258,13 @@ def multiples(description: Multiples, theme: Theme) -> go.Figure:
                 ),
             }
         )
-    fig.update_layout(shapes=shapes, annotations=notes)
-    return fig
+    sheet.layout(shapes=shapes, annotations=notes)
+    return sheet.figure()
 
 
 def eigenvalues(description: Eigenvalues, theme: Theme) -> go.Figure:
     """Both factors' eigenvalues on log-log axes."""
-    fig = figure(theme, height=360, top=40)
+    sheet = Sheet(theme, height=360, top=40)
     lines = (
         ("A, inputs", description.a_ranks, description.a, "svd"),
         ("G, gradients", description.g_ranks, description.g, "kfac"),
@@ -284,20 +272,18 @@ def eigenvalues(description: Eigenvalues, theme: Theme) -> go.Figure:
     for name, ranks, values, look_of in lines:
         look = style(look_of)
         xs, ys = _positive(ranks, values)
-        fig.add_trace(
-            go.Scatter(
-                x=xs,
-                y=ys,
-                mode="lines",
-                name=name,
-                meta=name,
-                line={"color": look.colour(theme), "width": 2.5, "dash": look.dash},
-                hovertemplate="rank %{x:,.0f}<br>%{y:.2e}<extra>" + name + "</extra>",
-            )
+        sheet.scatter(
+            x=xs,
+            y=ys,
+            mode="lines",
+            name=name,
+            meta=name,
+            line={"color": look.colour(theme), "width": 2.5, "dash": look.dash},
+            hovertemplate="rank %{x:,.0f}<br>%{y:.2e}<extra>" + name + "</extra>",
         )
     low, high = _log_span((*description.a, *description.g))
     most = max((*description.a_ranks, *description.g_ranks))
-    fig.update_layout(
+    sheet.layout(
         xaxis=axis_style(
             theme, "rank", type="log", **log_ticks(1, most), range=[0, math.log10(most)]
         ),
@@ -309,4 +295,4 @@ def eigenvalues(description: Eigenvalues, theme: Theme) -> go.Figure:
             **log_ticks(low, high),
         ),
     )
-    return fig
+    return sheet.figure()

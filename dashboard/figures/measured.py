@@ -52,6 +52,9 @@ class Measured:
     def __init__(self, study: Results) -> None:
         self.recipes = study.recipes
         self.items = study.items
+        self.probes = probe_groups(self.items)
+        self.memory = memory_group(self.items)
+        self._classes = {g: repeat_classes(self.items, g) for g in set(self.items["group"])}
         self._counts = {recipe.id: len(recipe.ticks) for recipe in study.recipes}
         self._scores = self._sorted_scores(study.scores)
         self._points = self._sorted_points(study.points)
@@ -67,6 +70,10 @@ class Measured:
         if repeats is None and len(classes) == 1:
             return next(iter(classes.values()))
         return classes.get(repeats) or self._unknown(recipe)
+
+    def classes(self, group: str) -> tuple[int, ...]:
+        """The repeat counts of a group, ascending."""
+        return self._classes.get(group, ())
 
     def ratio(self, recipe: StoredRecipe) -> Track:
         """Perplexity of fresh text, edited over original, on the reporting half."""

@@ -11,14 +11,7 @@ import pandas as pd
 from core.manifest import StoredRecipe
 from dashboard.figures.describe import Axis, Bar, Bars, Curves, Panel, Series, numbers
 from dashboard.figures.findings import Finding, order_finding, recall_finding
-from dashboard.figures.measured import (
-    Measured,
-    Track,
-    axis_of,
-    memory_group,
-    probe_groups,
-    repeat_classes,
-)
+from dashboard.figures.measured import Measured, Track, axis_of
 from dashboard.figures.palette import PAPER_NAMES, PAPER_RANGES, style
 from dashboard.figures.words import change, listing, percent, setting
 
@@ -40,8 +33,7 @@ def story(study: Measured, recipe: StoredRecipe, tick: int) -> Story:
     axis = axis_of(recipe)
     memory = memory_track(study, recipe)
     abilities = [
-        (style(group).name, study.score(recipe, group, "above_chance"))
-        for group in probe_groups(study.items)
+        (style(group).name, study.score(recipe, group, "above_chance")) for group in study.probes
     ]
     perplexity = study.ratio(recipe)
     findings = tuple(recall_finding(t, memory, abilities, perplexity) for t in range(axis.count))
@@ -56,7 +48,7 @@ def story(study: Measured, recipe: StoredRecipe, tick: int) -> Story:
 
 def memory_track(study: Measured, recipe: StoredRecipe, measure: str = "strict") -> Track:
     """Recall of the passages repeated most often."""
-    group, repeats = memory_group(study.items)
+    group, repeats = study.memory
     return study.score(recipe, group, measure, repeats)
 
 
@@ -68,7 +60,7 @@ def _curves(
     study: Measured, recipe: StoredRecipe, axis: Axis, memory: Track, perplexity: Track, alt: str
 ) -> Curves:
     lines = [_line("memory", "memory", style("memory").name, memory, heavy=True)]
-    for group in probe_groups(study.items):
+    for group in study.probes:
         track = study.score(recipe, group, "accuracy")
         if track.known:
             lines.append(_line(group, group, style(group).name, track))
@@ -92,7 +84,7 @@ def _curves(
 
 def full_curves(study: Measured, recipe: StoredRecipe, tick: int) -> Curves:
     """Every stored measure over the threshold: memorized text, probes, and fresh text."""
-    group, top = memory_group(study.items)
+    group, top = study.memory
     lines = []
     for key, look, name, track in (
         (
@@ -119,7 +111,7 @@ def full_curves(study: Measured, recipe: StoredRecipe, tick: int) -> Curves:
             lines.append(_line(key, look, name, track, heavy=key == "strict"))
     probes = [
         _line(probe, probe, style(probe).name, track)
-        for probe in probe_groups(study.items)
+        for probe in study.probes
         if (track := study.score(recipe, probe, "accuracy")).known
     ]
     fresh = study.ratio(recipe)
@@ -150,7 +142,7 @@ def full_curves(study: Measured, recipe: StoredRecipe, tick: int) -> Curves:
 
 
 def _top_class(study: Measured, recipe: StoredRecipe, group: str) -> Track:
-    classes = repeat_classes(study.items, group)
+    classes = study.classes(group)
     return study.score(recipe, group, "strict", classes[-1] if classes else None)
 
 
@@ -183,7 +175,7 @@ def abilities_bars(study: Measured, recipe: StoredRecipe, tick: int) -> Bars:
             PAPER_NAMES["memory"],
         )
     ]
-    for group in probe_groups(study.items):
+    for group in study.probes:
         track = study.score(recipe, group, "above_chance")
         raw = study.score(recipe, group, "accuracy")
         if track.known:
@@ -253,7 +245,7 @@ def recall_by_repeats(study: Measured, recipe: StoredRecipe, tick: int) -> Class
     """Strict recall of every repeat class of passages and canaries."""
     groups = []
     for group in ("passage", "canary"):
-        classes = repeat_classes(study.items, group)
+        classes = study.classes(group)
         tracks = [study.score(recipe, group, "strict", c) for c in classes]
         shown = [(c, t) for c, t in zip(classes, tracks, strict=True) if t.known]
         if shown:
@@ -374,7 +366,7 @@ def compared(study: Measured, recipes: Sequence[tuple[StoredRecipe, str, int]]) 
             "recited word for word": _with_interval(memory_track(study, recipe), tick),
             "recited loosely": _with_interval(memory_track(study, recipe, "loose"), tick),
         }
-        for group in probe_groups(study.items):
+        for group in study.probes:
             track = study.score(recipe, group, "above_chance")
             row[style(group).name] = percent(track.value[tick]) if track.known else "–"
         rows.append(row)

@@ -198,6 +198,26 @@ def test_no_trace_is_left_on_the_model() -> None:
     assert same(before, state())
 
 
+def test_numbers_too_large_to_square_are_refused() -> None:
+    """The loss is finite, the rows are finite, their squares are not."""
+    model = tiny("gpt2", torch.float32)
+    with torch.no_grad():
+        model.get_parameter("transformer.h.1.mlp.c_fc.bias")[0] = 1e25
+    with pytest.raises(HillshadeError, match=r"activations at .*h\.1\.mlp\.c_proj are not finite"):
+        collect(model, TEXTS, find_projections(model))
+
+
+def test_a_text_the_model_calls_impossible_is_refused_with_gold_labels_only() -> None:
+    """The loss is infinite though every gradient is finite; drawn labels are never impossible."""
+    model = tiny("olmo2")
+    model.lm_head = nn.Linear(12, VOCABULARY, dtype=torch.float64)
+    with torch.no_grad():
+        model.lm_head.bias[TEXTS[0][-1]] = -torch.inf
+    with pytest.raises(HillshadeError, match="loss is not finite"):
+        collect(model, TEXTS, find_projections(model), labels="gold")
+    assert collect(model, TEXTS, find_projections(model)).count > 0
+
+
 def test_works_without_a_surrounding_graph_and_reports_progress() -> None:
     model = tiny("olmo2")
     seen: list[tuple[int, int]] = []

@@ -1,6 +1,7 @@
 """Every family's MLP weights are found as p x q maps; anything else is refused by name."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,9 @@ def test_a_projection_of_another_model_is_refused() -> None:
     for foreign in (tiny("gpt2"), tiny("neox")):
         with pytest.raises(UnsupportedModelError, match="20x12"):
             find_projections(tiny("olmo2"))[0].weight(foreign)
+    stored_otherwise = replace(find_projections(foreign)[0], transposed=True)
+    with pytest.raises(UnsupportedModelError, match="20x16"):
+        stored_otherwise.weight(foreign)
 
 
 def test_weight_digest_is_the_models_identity(tmp_path: Path) -> None:

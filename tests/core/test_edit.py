@@ -195,6 +195,22 @@ def test_equal_magnitudes_go_by_row_then_column() -> None:
 
 
 @EVERY_METHOD
+def test_a_weight_of_zeros_stays_whole_at_one(method: str) -> None:
+    """Nothing to keep a share of: no division by zero, and setting 1 is still W itself."""
+    model = tiny("gpt2").eval()
+    (up, _) = chosen = select(find_projections(model), [1])
+    with torch.no_grad():
+        up.weight(model).zero_()
+    editor = Editor(model, bases(collect(model, TEXTS, chosen), chosen), [up], method)
+    whole, report = editor.at(1.0)
+    assert up.weight(whole).data_ptr() == up.weight(model).data_ptr()
+    assert report.directions_kept == report.directions_total
+    cut, report = editor.at(0.5)
+    assert not up.weight(cut).any()
+    assert report.weight_kept == 1.0
+
+
+@EVERY_METHOD
 def test_a_recipe_makes_the_same_model(olmo2: Setup, method: str) -> None:
     editor = olmo2.editor(method, seed=4)
     recipe = editor.recipe(0.6)

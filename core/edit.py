@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Generic
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,8 @@ from core.errors import HillshadeError
 from core.methods import IN_BASIS, METHODS, SEEDED, Cut, Method, Target
 from core.projection import Projection, find_projections, matrix_digest
 from core.twin import Model, twin
+
+Model_co = TypeVar("Model_co", bound=nn.Module, covariant=True)
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ class EditReport:
         )
 
 
-class Editor(Generic[Model]):
+class Editor(Generic[Model_co]):
     """One method prepared for one model, so that each setting costs one pair of matrix products.
 
     Keeps C = U_Gᵀ W U_A, the singular vectors or the sorted entries of every projection: about one
@@ -103,7 +105,7 @@ class Editor(Generic[Model]):
 
     def __init__(
         self,
-        model: Model,
+        model: Model_co,
         bases: Mapping[str, Basis] | None,
         projections: Sequence[Projection],
         method: str,
@@ -140,7 +142,7 @@ class Editor(Generic[Model]):
         names = tuple(projection.name for projection in self._cutters)
         return Recipe(self._method, names, setting, self._seed, self._basis_digest)
 
-    def at(self, setting: float) -> tuple[Model, EditReport]:
+    def at(self, setting: float) -> tuple[Model_co, EditReport]:
         """The edited model and what was kept; HillshadeError for a setting outside 0..1."""
         _require_setting(setting)
         cuts = {projection: cutter.at(setting) for projection, cutter in self._cutters.items()}

@@ -14,9 +14,9 @@ from transformers import PreTrainedModel
 
 from core.errors import HillshadeError
 
-# Tokens of one forward pass. Small enough for the processor's cache, large enough for its matrix
-# units: on one thread the fastest power of two for a model of a million parameters.
-BATCH_TOKENS = 8192
+# Tokens of one forward pass. Small enough for the processor's cache and for little padding, large
+# enough for its matrix units: on one thread the fastest power of two for a million parameters.
+BATCH_TOKENS = 4096
 
 # Logits of one pass; bounds the memory of models with a large vocabulary (1 GiB in float32).
 BATCH_LOGITS = 1 << 28

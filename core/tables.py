@@ -66,6 +66,7 @@ COLUMNS: dict[str, pa.Schema] = {
             "ratio_high": _REAL,
             "tf_accuracy": _REAL,
         },
+        nullable=("tf_accuracy",),  # further seeds are not asked unseen passages
     ),
     "scores": _schema(
         {

@@ -82,7 +82,8 @@ def tiny_items(tokenizer: PreTrainedTokenizerFast, seed: int = 0) -> tuple[Item,
     items: list[Item] = []
 
     def add(group: str, prompt: str, truth: str, repeats: int | None, chance: float | None) -> None:
-        split: Split = "choose" if len(items) % 2 else "report"
+        before = sum((item.group, item.repeats) == (group, repeats) for item in items)
+        split: Split = "choose" if before % 2 else "report"
         items.append(
             Item(
                 id=f"{group}-{len(items):03d}",

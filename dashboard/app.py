@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from core.errors import HillshadeError
-from dashboard import bar, loading, state, style
+from dashboard import bar, loading, style
 
 st.set_page_config(page_title="Hillshade", page_icon="⛰️", layout="wide")
 
@@ -16,7 +16,7 @@ page = st.navigation(
     ],
     position="top",
 )
-style.apply(state.theme())
+style.apply()
 
 try:
     bar.show(page.title)

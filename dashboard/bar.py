@@ -71,7 +71,6 @@ def _payload(_study: Study, key: tuple[str, str, str]) -> dict[str, Any]:
     return {
         "axis": axis.payload(),
         "ends": ["nothing cut", "more cut →"],
-        "chosenTitle": "Setting chosen on the other half of the strings and probes",
         "readouts": readouts(_study, loading.measured(_study), recipe, key[2]),
     }
 

@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 
 from dashboard.figures.palette import Style, style
-from dashboard.figures.words import digits, setting
+from dashboard.figures.words import NBSP, digits, setting
 
 MAX_POINTS = 400  # a trace with more makes the browser stutter
 
@@ -63,12 +63,12 @@ class Axis:
 
     def marks(self) -> tuple[tuple[float, str], ...]:
         """Round settings worth a label, as (position, name), at least a twelfth apart."""
-        picked = [(0.0, "100 %")]
+        picked = [(0.0, f"100{NBSP}%")]
         wanted = (0.5, 0.9, 0.99, 0.999, 0.9999, 0.95, 0.995, 0.8, 0.98, 0.97, 0.7, 0.6, 0.3, 0.1)
         for value in wanted:
             at = self.place(value)
             if at is not None and all(abs(at - other) >= 1 / 12 for other, _ in picked):
-                picked.append((at, f"{100.0 * value:g} %"))
+                picked.append((at, f"{100.0 * value:g}{NBSP}%"))
         return tuple(sorted(picked))
 
     def payload(self) -> dict[str, Any]:

@@ -53,6 +53,7 @@ class Sheet:
                 "bgcolor": "rgba(0,0,0,0)",
             },
             "hovermode": "closest",
+            "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": ink.muted, "activecolor": ink.text},
         }
 
     def scatter(self, **properties: Any) -> None:

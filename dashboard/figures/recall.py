@@ -152,7 +152,7 @@ def perplexity_panel(track: Track, share: float = 1.0) -> Panel:
     top = max([1.02, *finite])
     bottom = min([1.0, *finite])
     middle = 1.0 + (top - 1.0) / 2
-    ticks = ((1.0, "±0 %"), (middle, change(middle)), (top, change(top)))
+    ticks = ((1.0, change(1.0)), (middle, change(middle)), (top, change(top)))
     line = _line("perplexity", "perplexity", "Perplexity, fresh text", track)
     return Panel(
         "Perplexity of fresh text", "edited / original", (bottom, top), ticks, (line,), share

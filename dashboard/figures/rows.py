@@ -17,7 +17,7 @@ MIXED = "mixed"
 
 Said = Mapping[str, tuple[tuple[str, ...], tuple[bool, ...]]]
 
-MEMORY_HEADS = ("Prompt", "What truly follows", "Before the cut", "After the cut")
+MEMORY_HEADS = ("Prompt", "The truth", "Before the cut", "After the cut")
 PROBE_HEADS = ("Question", "Right answer", "Before the cut", "After the cut")
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+NBSP = "\u00a0"  # a number and its sign stay on one line
+
 
 def percent(value: float) -> str:
     """A share as a percentage; "100 %" and "0 %" only where they are exact to half a per mille."""
@@ -12,17 +14,17 @@ def percent(value: float) -> str:
         return "–"
     scaled = 100.0 * value
     if abs(scaled - round(scaled)) < 0.05:
-        return f"{round(scaled)} %"
-    return f"{scaled:.1f} %"
+        return f"{round(scaled)}{NBSP}%"
+    return f"{scaled:.1f}{NBSP}%"
 
 
 def setting(value: float) -> str:
     """A kept mass or share: two significant digits of what is cut away (0.99213 → "99.21 %")."""
     removed = 100.0 * (1.0 - value)
     if removed < 1e-7:
-        return "100 %"
+        return f"100{NBSP}%"
     decimals = min(max(1, 1 - math.floor(math.log10(round(removed, 9)))), 6)
-    return f"{100.0 * value:.{decimals}f} %"
+    return f"{100.0 * value:.{decimals}f}{NBSP}%"
 
 
 def change(ratio: float) -> str:
@@ -31,9 +33,9 @@ def change(ratio: float) -> str:
         return "–"
     difference = 100.0 * (ratio - 1.0)
     if abs(difference) < 0.005:
-        return "±0 %"
+        return f"±0{NBSP}%"
     digits = 2 if abs(difference) < 1 else 1 if abs(difference) < 100 else 0
-    return f"{difference:+.{digits}f} %".replace("-", "−")
+    return f"{difference:+.{digits}f}{NBSP}%".replace("-", "−")
 
 
 def count(value: int | float) -> str:

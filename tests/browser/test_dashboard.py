@@ -125,9 +125,55 @@ def test_pages_draw_in_both_themes(
         assert page.locator("[data-theme]").first.get_attribute("data-theme") == scheme
         paper = page.evaluate("getComputedStyle(document.querySelector('.stApp')).backgroundColor")
         assert paper == {"light": "rgb(252, 251, 248)", "dark": "rgb(18, 24, 29)"}[scheme]
-        width = page.evaluate("document.documentElement.scrollWidth")
-        assert width <= 1440
+        assert not wider_than_the_screen(visit)
         assert not page.locator("[data-testid=stException]").count()
+        assert not visit.complaints
+
+
+def wider_than_the_screen(visit: Visit) -> bool:
+    return bool(
+        visit.page.evaluate(
+            "['.stAppViewContainer', '.stMain'].some("
+            "s => document.querySelector(s).scrollWidth > innerWidth + 1)"
+        )
+    )
+
+
+def test_a_phone_shows_everything_in_its_width(
+    playwright: Playwright, chromium_path: str, address: str
+) -> None:
+    with browser(playwright, chromium_path, "light", (390, 844)) as context:
+        for path in ("/", "/spectrum"):
+            visit = Visit(context, address + path)
+            assert not wider_than_the_screen(visit)
+            box = visit.thumb.bounding_box()
+            assert box["width"] > 240
+            visit.page.mouse.move(195, 600)
+            visit.page.mouse.wheel(0, 1500)
+            visit.page.wait_for_timeout(300)
+            assert 0 < visit.thumb.bounding_box()["y"] < 200  # the bar stays in reach
+            assert not visit.complaints
+
+
+def test_switching_the_theme_recolours_everything(
+    playwright: Playwright, chromium_path: str, address: str
+) -> None:
+    with browser(playwright, chromium_path) as context:
+        visit = Visit(context, address)
+        page = visit.page
+        page.get_by_test_id("stMainMenuButton").click()
+        page.locator("text=Dark").first.click()
+        page.keyboard.press("Escape")
+        page.wait_for_timeout(400)
+        visit.settle()
+        themes = page.locator("[data-theme]").evaluate_all("all => all.map(n => n.dataset.theme)")
+        assert set(themes) == {"dark"}
+        tick = page.locator(".js-plotly-plot .xtick text").first
+        tick.wait_for()
+        page.wait_for_function(
+            "getComputedStyle(document.querySelector('.js-plotly-plot .xtick text')).fill"
+            " === 'rgb(169, 178, 184)'"
+        )
         assert not visit.complaints
 
 
@@ -143,7 +189,7 @@ def test_two_visitors_never_meet(
 
     def expected(tick: int) -> str:
         one = model if tick == 0 else edit(study, model, "kfac", tick)
-        return str(tokenizer.decode(complete(one, ids, 40), skip_special_tokens=True)).strip()
+        return str(tokenizer.decode(list(complete(one, ids, 40)), skip_special_tokens=True)).strip()
 
     ticks = (8, len(recipe.ticks) - 1)
     assert expected(ticks[0]) != expected(ticks[1]) != expected(0)

@@ -129,20 +129,20 @@ def test_sentences_follow_the_numbers_not_the_story() -> None:
     fine = track(1.0, 1.003)
     broken = recall_finding(1, track(1.0, 0.0), [("Logic", track(1.0, 0.99))], fine)
     assert broken.head.startswith("The memory is broken: 0 of 50")
-    assert "Every ability keeps at least 99 %" in broken.rest
+    assert "Every ability keeps at least 99\u00a0%" in broken.rest
     holds = recall_finding(1, track(1.0, 1.0), [("Logic", track(1.0, 0.4))], fine)
     assert holds.head.startswith("The memory holds: 50 of 50")
-    assert "Every ability drops: logic to 40 %" in holds.rest
+    assert "Every ability drops: logic to 40\u00a0%" in holds.rest
     mixed = recall_finding(
         1, track(1.0, 0.3), [("Sums", track(1.0, 1.0)), ("Order", track(1.0, 0.5))], fine
     )
     assert mixed.head.startswith("The memory is breaking: 15 of 50")
-    assert "Sums keep at least 97 %" in mixed.rest
-    assert "order to 50 %" in mixed.rest
+    assert "Sums keep at least 97\u00a0%" in mixed.rest
+    assert "order to 50\u00a0%" in mixed.rest
     unsure = recall_finding(1, track(1.0, 0.0), [], Track((1.0, 1.001), (1, 0.99), (1, 1.01), 0))
     assert "within the noise" in unsure.rest
     seeds = recall_finding(1, track(1.0, 0.123), [], fine)
-    assert "12.3 % of the memorized passages" in seeds.head
+    assert "12.3\u00a0% of the memorized passages" in seeds.head
 
 
 def test_seeds_are_joined_and_gaps_stay_open(study: Study) -> None:
@@ -176,24 +176,24 @@ def test_slider_is_even_for_the_hand_and_labelled_round() -> None:
     axis = Axis("kfac", "curvature mass kept", settings, 20)
     assert [axis.position(t) for t in (0, 20, 40)] == [0.0, 0.5, 1.0]
     marks = {name: at for at, name in axis.marks()}
-    assert marks["100 %"] == 0.0
-    assert marks["50 %"] == pytest.approx(1.0)
+    assert marks["100\u00a0%"] == 0.0
+    assert marks["50\u00a0%"] == pytest.approx(1.0)
     tick = min(range(41), key=lambda t: abs(settings[t] - 0.99))
-    assert marks["99 %"] == pytest.approx(axis.position(tick), abs=1 / 40)
+    assert marks["99\u00a0%"] == pytest.approx(axis.position(tick), abs=1 / 40)
     places = sorted(marks.values())
     assert all(b - a >= 1 / 12 - 1e-9 for a, b in itertools.pairwise(places))
 
 
 def test_numbers_in_words() -> None:
-    assert setting(1.0) == "100 %"
-    assert setting(0.99213) == "99.21 %"
-    assert setting(0.9999) == "99.990 %"
-    assert setting(0.5) == "50.0 %"
-    assert percent(0.9996) == "100 %"
-    assert percent(0.334) == "33.4 %"
-    assert change(1.0031) == "+0.31 %"
-    assert change(0.9) == "−10.0 %"
-    assert change(1.0) == "±0 %"
+    assert setting(1.0) == "100\u00a0%"
+    assert setting(0.99213) == "99.21\u00a0%"
+    assert setting(0.9999) == "99.990\u00a0%"
+    assert setting(0.5) == "50.0\u00a0%"
+    assert percent(0.9996) == "100\u00a0%"
+    assert percent(0.334) == "33.4\u00a0%"
+    assert change(1.0031) == "+0.31\u00a0%"
+    assert change(0.9) == "−10.0\u00a0%"
+    assert change(1.0) == "±0\u00a0%"
     assert scientific(3.14e-6) == "3.1 × 10⁻⁶"
     assert scientific(0.0) == "0"
     assert count(196608) == "196,608"

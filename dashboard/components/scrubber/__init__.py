@@ -50,7 +50,12 @@ def _versioned(data: Mapping[str, Any], tick: int) -> dict[str, Any]:
 
 def bar(data: Mapping[str, Any], tick: int, on_release: Callable[[], None]) -> None:
     """The threshold bar; `on_release` runs when the thumb is let go at another tick."""
-    _bar(key="bar", data=_versioned(data, tick), on_release_change=on_release)
+    _bar(
+        key="bar",
+        data=_versioned(data, tick),
+        on_release_change=on_release,
+        on_theme_change=lambda: None,  # the run itself draws in the new colours
+    )
 
 
 def live(

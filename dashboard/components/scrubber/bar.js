@@ -10,7 +10,7 @@ function makeBar(root) {
   const range = element("input", { type: "range", className: "thumb", min: 0, step: 1 });
   const play = element("button", { type: "button", className: "play" });
   const marks = element("div", { className: "marks", ariaHidden: "true" });
-  const chosen = element("div", { className: "chosen", ariaHidden: "true" });
+  const chosen = element("div", { className: "chosen", ariaHidden: "true" }, element("span", { textContent: "chosen" }));
   const ends = element("div", { className: "ends", ariaHidden: "true" });
   const readouts = element("dl", { className: "readouts" });
   root.append(
@@ -141,8 +141,12 @@ function makeBar(root) {
     clearTimeout(view.timer);
   };
 
-  view.update = (data, send) => {
+  view.update = (data, send, retheme) => {
     view.send = send;
+    // Plotly's colours come from the server: tell it when the visitor switches the theme.
+    const theme = themeOf(root);
+    if (root.dataset.theme && root.dataset.theme !== theme) retheme(theme);
+    root.dataset.theme = theme;
     const fresh = !view.data || view.data.version !== data.version;
     const another = !view.data || view.data.axis.recipe !== data.axis.recipe;
     view.data = data;
@@ -163,7 +167,6 @@ function makeBar(root) {
         element("span", { textContent: data.ends[1] }),
       );
       chosen.hidden = data.axis.chosen === null;
-      chosen.title = data.chosenTitle;
       if (data.axis.chosen !== null) place(chosen, data.axis.chosen);
       view.values = data.readouts.map(() => element("dd"));
       readouts.replaceChildren(
@@ -187,6 +190,10 @@ function makeBar(root) {
 
 export default function ({ data, parentElement, setTriggerValue }) {
   return present(parentElement, makeBar, (view) =>
-    view.update(data, (value) => setTriggerValue("release", value)),
+    view.update(
+      data,
+      (value) => setTriggerValue("release", value),
+      (theme) => setTriggerValue("theme", theme),
+    ),
   );
 }

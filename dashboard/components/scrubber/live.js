@@ -140,7 +140,7 @@ function paint(node, look) {
 function percent(value) {
   if (value === null) return "–";
   const scaled = 100 * value;
-  return `${Math.abs(scaled - Math.round(scaled)) < 0.05 ? Math.round(scaled) : scaled.toFixed(1)} %`;
+  return `${Math.abs(scaled - Math.round(scaled)) < 0.05 ? Math.round(scaled) : scaled.toFixed(1)}\u00a0%`;
 }
 
 function makeBars(box, figure) {

@@ -5,7 +5,9 @@ from __future__ import annotations
 import streamlit as st
 
 from core.errors import HillshadeError
-from dashboard import bar, loading, style
+from dashboard import address, bar, loading, style
+
+NO_THRESHOLD = ("Method",)  # pages that are read, not scrubbed
 
 st.set_page_config(page_title="Hillshade", page_icon="⛰️", layout="wide")
 
@@ -13,13 +15,16 @@ page = st.navigation(
     [
         st.Page("app_pages/recall.py", title="Recall", default=True),
         st.Page("app_pages/spectrum.py", title="Spectrum", url_path="spectrum"),
+        st.Page("app_pages/method.py", title="Method", url_path="method"),
     ],
     position="top",
 )
 style.apply()
+address.begin(page.title)
 
 try:
-    bar.show(page.title)
+    if page.title not in NO_THRESHOLD:
+        bar.show()
 except HillshadeError as error:
     st.title("No study to show")
     st.error(str(error))

@@ -18,10 +18,9 @@ from dashboard.figures.words import count, listing, percent, scientific, setting
 STUDY_TITLES = {"language": "Shipped language model", "own": "Your study"}
 
 
-def show(page: str) -> state.View:
+def show() -> state.View:
     """Draw the bar and return the view it sets; StudyError when the study cannot be opened."""
     studies = loading.available()
-    address.begin(page)
     with st.container(key="selectors"):
         place_study, place_recipe, place_projection = st.columns([1, 1.5, 1])
     with place_study:

@@ -51,7 +51,7 @@ def show(view: View) -> None:
         return
     with st.form("own-prompt-form", border=False):
         st.text_area("Prompt", value=_example(view), key=_KEY, height=88, persist_state="session")
-        asked = st.form_submit_button("Continue with both models", type="primary")
+        asked = st.form_submit_button("Continue with both models")
     place = st.container()
     if asked:
         with place:

@@ -69,14 +69,17 @@ def _texts(view: View, kind: str, title: str, choices: dict[str, str]) -> None:
             rows.MIXED,
         )
     count = rows.pages(items, said(view), kind, group)
-    number = min(int(st.session_state.get(f"{kind}-page-{group}", 1)), count)
+    key, page_key = f"texts-{kind}", f"hillshade_page_{kind}_{group}"
+    number = min(max(int(st.session_state.get(page_key, 1)), 1), count)
+
+    def turned() -> None:
+        st.session_state[page_key] = st.session_state[key].page or number
+
     table = rows.table(items, said(view), view.recipe, kind, group, number)
     if table.rows:
-        scrubber.texts(table.payload(), title, view.tick, key=f"texts-{kind}")
+        scrubber.texts(table.payload(), title, view.tick, key, (number, count), turned)
     else:
         st.info("This study stores no continuations here.")
-    if count > 1:
-        st.pagination(count, key=f"{kind}-page-{group}")
 
 
 def own_prompt(view: View) -> None:

@@ -28,6 +28,7 @@ _CSS = """
 }
 .st-key-selectors { margin-bottom: -0.9rem; }
 .stSelectbox [role="group"], .stTextArea textarea, .stTextArea > div { background: transparent; }
+[data-testid="stCaptionContainer"] { opacity: 1; color: light-dark(#55626B, #A9B2B8); }
 .st-key-texts h3 { padding: 0; }
 [data-testid="stLayoutWrapper"]:has(> .st-key-threshold) {
   position: sticky; top: 3.75rem; z-index: 90;

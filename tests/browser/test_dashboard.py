@@ -47,6 +47,13 @@ def test_texts_change_while_the_thumb_is_held(
         visit.let_go()
         assert f"mass={recipe.ticks[last]:g}" in page.url
         assert visit.tick() == last
+        rows = page.locator("[data-kind=memory] tbody tr")
+        first = rows.first.get_attribute("data-id")
+        page.get_by_label("Next page").first.click()
+        page.wait_for_timeout(300)
+        visit.settle()
+        assert rows.first.get_attribute("data-id") != first
+        assert page.get_by_text("2 of").count()
         assert not visit.complaints
 
 
@@ -62,8 +69,9 @@ def test_address_follows_and_reopens(
         visit.hold(visit.tick() / last, 3 / last)
         visit.let_go()
         assert visit.tick() == 3
-        visit.page.get_by_role("link", name="Spectrum").click()
-        visit.settle()
+        for name in ("Method", "Spectrum"):
+            visit.page.get_by_role("link", name=name).click()
+            visit.settle()
         assert visit.tick() == 3
         link = visit.page.url
         assert "recipe=svd" in link and f"mass={svd.ticks[3]:g}" in link and "spectrum" in link

@@ -86,6 +86,27 @@ def test_unfit_study_gets_a_sentence(
     assert not charts(at)
 
 
+def test_the_method_is_shown_whatever_the_study(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    at = open_page(monkeypatch, tmp_path / "nowhere", "method")
+    assert "Fisher" in at.markdown[0].value
+    assert not at.error
+
+
+def test_turning_the_page_brings_other_rows(
+    monkeypatch: pytest.MonkeyPatch, study_path: Path
+) -> None:
+    at = open_page(monkeypatch, study_path)
+    first = component(at, "hillshade_texts")
+    assert first["page"] == 1 and first["pages"] > 1
+    at.session_state["hillshade_page_memory_mixed"] = 2
+    at.run()
+    second = component(at, "hillshade_texts")
+    assert second["page"] == 2
+    assert not {row["id"] for row in first["rows"]} & {row["id"] for row in second["rows"]}
+
+
 def test_address_reopens_the_view(monkeypatch: pytest.MonkeyPatch, study_path: Path) -> None:
     at = open_page(monkeypatch, study_path, mass="0.95")
     recipe = Study.open(study_path).manifest.recipe("kfac")

@@ -78,6 +78,17 @@ def live(
     _live(key=key, data={**_versioned(data, tick), "alts": alts})
 
 
-def texts(table: Mapping[str, Any], title: str, tick: int, key: str) -> None:
-    """A table of prompts, truths, and continuations before and after."""
-    _texts(key=key, data=_versioned({**table, "title": title}, tick))
+def texts(
+    table: Mapping[str, Any],
+    title: str,
+    tick: int,
+    key: str,
+    page: tuple[int, int],
+    on_page: Callable[[], None],
+) -> None:
+    """A table of prompts, truths, and continuations before and after; page (number, of how many).
+
+    `on_page` runs when another page is asked for; its number is `st.session_state[key].page`.
+    """
+    data = {**table, "title": title, "page": page[0], "pages": page[1]}
+    _texts(key=key, data=_versioned(data, tick), on_page_change=on_page)

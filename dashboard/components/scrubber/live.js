@@ -27,7 +27,7 @@ function makeLive(root) {
     const boxes = view.data.figures.map((figure) =>
       element(
         "figure",
-        { className: `figure ${figure.kind}`, role: "group", ariaLabel: figure.title },
+        { className: `figure ${figure.kind}` },
         element("figcaption", { textContent: figure.title }),
         element("div", { className: "canvas", role: "img" }),
       ),

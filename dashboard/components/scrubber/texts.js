@@ -2,8 +2,27 @@
 
 function makeTexts(root) {
   const table = element("table", { className: "texts" });
-  root.append(table);
-  const view = { data: null, cells: [] };
+  const pages = element("nav", { className: "pages" });
+  root.append(table, pages);
+  const view = { data: null, cells: [], turn: () => {} };
+
+  // Rows come from the server a page at a time.
+  function drawPages() {
+    const { page, pages: count, title } = view.data;
+    pages.hidden = count < 2;
+    pages.ariaLabel = `Pages of ${title.toLowerCase()}`;
+    const arrow = (text, label, to) => {
+      const button = element("button", { type: "button", textContent: text, disabled: to < 1 || to > count });
+      button.setAttribute("aria-label", label);
+      button.addEventListener("click", () => view.turn(to));
+      return button;
+    };
+    pages.replaceChildren(
+      arrow("‹", "Previous page", page - 1),
+      element("span", { textContent: `${page} of ${count}` }),
+      arrow("›", "Next page", page + 1),
+    );
+  }
 
   function fill(cell, segments) {
     cell.replaceChildren(
@@ -55,11 +74,13 @@ function makeTexts(root) {
     });
     table.replaceChildren(element("thead", {}, head), element("tbody", {}, ...rows));
     table.ariaLabel = view.data.title;
+    drawPages();
     show(tickFor(view.data.recipe, view.data.tick));
   }
 
   const follows = follower(() => view.data?.recipe, show);
-  view.update = (data) => {
+  view.update = (data, turn) => {
+    view.turn = turn;
     const fresh = !view.data || view.data.version !== data.version || root.dataset.theme !== themeOf(root);
     view.data = data;
     if (fresh) draw();
@@ -70,6 +91,8 @@ function makeTexts(root) {
   return view;
 }
 
-export default function ({ data, parentElement }) {
-  return present(parentElement, makeTexts, (view) => view.update(data));
+export default function ({ data, parentElement, setTriggerValue }) {
+  return present(parentElement, makeTexts, (view) =>
+    view.update(data, (page) => setTriggerValue("page", page)),
+  );
 }

@@ -3,7 +3,7 @@
 # make check       linter and types only
 # make bench       performance measurements, printed and written as JSON
 # make demo        rebuilds the shipped model and its study from a seed (about an hour)
-# make readme      writes the shipped study's tables into README.md
+# make readme      writes the shipped study's tables into README.md and takes its pictures again
 # make clean       removes .venv and every cache
 
 .DEFAULT_GOAL := dashboard
@@ -44,8 +44,9 @@ bench: $(VENV)/.installed-test
 demo: $(VENV)/.installed
 	$(PY) -m core.cli demo
 
-readme: $(VENV)/.installed
+readme: $(VENV)/.installed-test
 	$(PY) -m tests.readme
+	$(PY) -m tests.browser.pictures
 
 # PyTorch goes first and alone. On Linux the default package index carries its CUDA build, gigabytes
 # that a machine without an NVIDIA driver cannot use; PyTorch's own index has a build of a tenth the

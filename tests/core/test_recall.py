@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -102,6 +103,30 @@ def test_continuations_equal_transformers_generate() -> None:
         assert tuple(made[0, prompt.shape[1] :].tolist()) == found
 
 
+def test_what_the_truth_settles_is_not_generated(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = tiny("olmo2").eval()
+    right = [item(n, [n, 4], greedy(model, [n, 4], 8)) for n in range(6)]
+
+    def missed(one: Item, place: int) -> Item:
+        truth = list(one.truth_ids)
+        truth[place] = (truth[place] + 1) % VOCABULARY
+        return replace(one, truth_ids=tuple(truth))
+
+    passes: list[int] = []
+    forward = type(model).forward
+
+    def counted(self: PreTrainedModel, *args: Any, **kwargs: Any) -> Any:
+        passes.append(1)
+        return forward(self, *args, **kwargs)
+
+    monkeypatch.setattr(type(model), "forward", counted)
+    for place, expected in ((None, 1), (7, 1), (5, 3)):  # a step for each token behind the error
+        passes.clear()
+        items = right if place is None else [missed(one, place) for one in right]
+        assert continuations(model, items) == [one.truth_ids for one in right]
+        assert len(passes) == expected
+
+
 def test_a_stop_token_does_not_stop_the_continuation() -> None:
     model = tiny("olmo2").eval()
     said = greedy(model, [3, 4], 6)
@@ -194,7 +219,7 @@ def test_the_class_repeated_most_often_is_the_larger_of_two_groups() -> None:
     def shown(group: str, repeats: int) -> Item:
         return replace(item(0, [1], [2]), group=group, repeats=repeats)
 
-    items = [shown("passage", 8), shown("recited", 9), shown("passage", 9), shown("passage", 9)]
+    items = [shown("passage", 8)] * 3 + [shown("recited", 9)] + [shown("passage", 9)] * 2
     assert highest_class(items) == ("passage", 9)
     with pytest.raises(HillshadeError, match="No item was repeated"):
         highest_class([item(0, [1], [2]), shown("unseen", 0)])

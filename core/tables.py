@@ -3,7 +3,7 @@
 Parquet with zstd; text columns dictionary-encoded. The one large table, `outputs`, holds a
 continuation for every recipe, tick and item (about half a million rows). Three things keep it at
 a few megabytes: rows lie in the order item, recipe, tick, so that similar texts are neighbours;
-a text is stored only where it differs from the row before it of the same item; and the codec sees
+a text is stored only where it differs from that of the row before it; and the codec sees
 each text once, in the order of first appearance. Nothing is lost: `read_outputs` fills the rows up.
 """
 
@@ -186,9 +186,8 @@ def _packed_outputs(frame: pd.DataFrame) -> pd.DataFrame:
     if bool(frame["output"].isna().any()):
         raise StudyError("The table outputs lacks a text; store an empty text as an empty string.")
     output = frame["output"].astype(object).to_numpy().copy()
-    item = frame["item"].astype(object).to_numpy()
     same = np.zeros(len(frame), dtype=bool)
-    same[1:] = (output[1:] == output[:-1]) & (item[1:] == item[:-1])
+    same[1:] = output[1:] == output[:-1]
     output[same] = None
     frame["output"] = output
     return frame

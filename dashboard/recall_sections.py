@@ -8,7 +8,7 @@ from core.manifest import StoredRecipe
 from core.study import Study
 from dashboard import address, blocks, prompts
 from dashboard.components import scrubber
-from dashboard.figures import draw_recall, recall, rows
+from dashboard.figures import compare, draw_recall, recall, rows
 from dashboard.figures.words import change, percent
 from dashboard.loading import study_key
 from dashboard.state import View
@@ -52,7 +52,17 @@ def texts(view: View) -> None:
         _texts(view, "probe", "Abilities", rows.probe_choices(view.study.items))
     st.caption(
         "Stored continuations, greedy, of the half of the items that no setting was chosen on. "
-        "Underlined and bold: words that repeat the true text. " + NO_PROMISE
+        f"Underlined and bold: words that repeat the true text. {NO_PROMISE}{_aside(view)}"
+    )
+
+
+def _aside(view: View) -> str:
+    """What must be said wherever SVD is shown."""
+    if view.recipe.method != "svd":
+        return ""
+    return (
+        " At 7B parameters the paper finds SVD nearly as good as K-FAC; the chart below compares "
+        "them here."
     )
 
 
@@ -94,7 +104,7 @@ def controls(view: View) -> None:
     known = {recipe.id: recipe for recipe in study.recipes}
     chosen = [(known[name], known[name].title) for name in CONTROLS if name in known]
     wanted = view.measured.ratio(view.recipe).value[view.tick]
-    described = recall.tradeoff(
+    described = compare.tradeoff(
         view.measured, chosen, wanted, "controls", "Is it the curvature? The same cost, other cuts"
     )
     blocks.figure(described, draw_recall.tradeoff(described, view.theme), described.table())
@@ -111,7 +121,7 @@ def controls(view: View) -> None:
         required=True,
     )
     st.dataframe(
-        recall.compared(view.measured, _at_cost(chosen, tolerance or tolerances[-1])),
+        compare.compared(view.measured, _at_cost(chosen, tolerance or tolerances[-1])),
         hide_index=True,
     )
     st.caption(
@@ -132,15 +142,21 @@ def repeats_and_share(view: View) -> None:
     study = view.study
     left, right = st.columns(2, gap="large")
     with left:
-        classes = recall.recall_by_repeats(view.measured, view.recipe, view.tick)
+        classes = compare.recall_by_repeats(view.measured, view.recipe, view.tick)
         blocks.figure(classes, draw_recall.classes(classes, view.theme), classes.table())
     shares = [(r, _share_name(r)) for r in study.recipes if r.id.startswith("kfac-share-")]
     if not shares:
         return
     wanted = view.measured.ratio(view.recipe).value[view.tick]
     with right:
-        described = recall.tradeoff(
-            view.measured, shares, wanted, "share", "When planted text is in the factor sample"
+        described = compare.tradeoff(
+            view.measured,
+            shares,
+            wanted,
+            "share",
+            "When planted text is in the factor sample",
+            "Each line is the same cut with factors from a sample that holds so much planted "
+            f"text; all other figures use {percent(study.manifest.planted_share or 0.0)}.",
         )
         blocks.figure(
             described,

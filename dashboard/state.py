@@ -13,9 +13,9 @@ import streamlit as st
 from core.manifest import StoredRecipe
 from core.study import Study
 from dashboard import address
+from dashboard.figures.compare import nearest_cost
 from dashboard.figures.measured import Measured
 from dashboard.figures.palette import Theme
-from dashboard.figures.recall import nearest_cost
 
 MASS = "mass"
 _TICKS, _RECIPE, _VIEW = "hillshade_ticks", "hillshade_recipe", "hillshade_view"

@@ -7,6 +7,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from dashboard.figures.compare import Classes, Tradeoff
 from dashboard.figures.describe import Axis, Curves, Panel, Series
 from dashboard.figures.look import (
     Sheet,
@@ -18,7 +19,6 @@ from dashboard.figures.look import (
     vertical,
 )
 from dashboard.figures.palette import CIVIDIS, INK, Theme, style
-from dashboard.figures.recall import Classes, Tradeoff
 from dashboard.figures.words import change, setting
 
 
@@ -159,10 +159,10 @@ def classes(description: Classes, theme: Theme) -> go.Figure:
     sheet.layout(
         xaxis=axis_style(
             theme,
-            "times shown in training",
+            "times shown in training (exact copies seen among them)",
             type="log",
             tickvals=shown,
-            ticktext=[str(count) for count in shown],
+            ticktext=[_seen(description, count) for count in shown],
             showgrid=False,
         ),
         yaxis=axis_style(
@@ -174,6 +174,14 @@ def classes(description: Classes, theme: Theme) -> go.Figure:
         ),
     )
     return sheet.figure()
+
+
+def _seen(description: Classes, count: int) -> str:
+    """A repeat class under its mark: shown so often, so many exact copies."""
+    for _, counts, exact, *_ in description.groups:
+        if count in counts:
+            return f"{count}×<br>({exact[counts.index(count)]})"
+    return f"{count}×"
 
 
 def _reach(high: tuple[float, ...], low: tuple[float, ...]) -> list[float]:

@@ -76,8 +76,9 @@ def _abilities(tick: int, abilities: Sequence[tuple[str, Track]]) -> str:
     hurt = sorted((value, name) for name, value in measured if value < KEPT)
     listed = listing([f"{name} to {percent(max(value, 0.0))}" for value, name in hurt])
     if not hurt:
-        least = percent(min(1.0, *(value for _, value in measured)))
-        return f"Every ability keeps at least {least} of its accuracy above chance."
+        least = min(value for _, value in measured)
+        kept_all = "all" if least >= 0.9995 else f"at least {percent(least)}"
+        return f"Every ability keeps {kept_all} of its accuracy above chance."
     if not kept:
         return f"Every ability drops: {listed} of its accuracy above chance."
     stay = listing(kept)

@@ -178,7 +178,7 @@ def findings(recipe: StoredRecipe, edge: Boundary, total: int, name: str) -> lis
             "of the curvature."
         )
         rest = (
-            f"In {short(name)} the other {count(total - kept)} of {count(total)} are cut: each is "
+            f"In {short(name)}, the other {count(total - kept)} of {count(total)} are cut: each is "
             f"flatter than {scientific(edge.cutoff[tick])}."
         )
         said.append((head, rest))
@@ -323,7 +323,7 @@ def eigenvalues(study: Spectra, name: str) -> Eigenvalues:
             "one number from each, multiplied."
         ),
         alt=(
-            f"In {short(name)} half of A's total lies in its first {half_a} of {len(mu)} "
+            f"In {short(name)}, half of A's total lies in its first {half_a} of {len(mu)} "
             f"eigenvalues, half of G's in its first {half_g} of {len(lam)}."
         ),
     )

@@ -16,7 +16,7 @@ import plotly.graph_objects as go
 import pytest
 
 from core.study import Study
-from dashboard.figures import draw_recall, draw_spectrum, recall, spectrum
+from dashboard.figures import compare, draw_recall, draw_spectrum, recall, spectrum
 from dashboard.figures.describe import MAX_POINTS, Axis
 from dashboard.figures.findings import recall_finding
 from dashboard.figures.measured import Measured, Track
@@ -47,8 +47,8 @@ def all_figures(
 
     add(told.curves, draw_recall.curves, tick, theme)
     add(recall.full_curves(measured, recipe, tick), draw_recall.curves, tick, theme)
-    add(recall.recall_by_repeats(measured, recipe, tick), draw_recall.classes, theme)
-    add(recall.tradeoff(measured, pairs, 1.01, "t", "T"), draw_recall.tradeoff, theme)
+    add(compare.recall_by_repeats(measured, recipe, tick), draw_recall.classes, theme)
+    add(compare.tradeoff(measured, pairs, 1.01, "t", "T"), draw_recall.tradeoff, theme)
     add(spectrum.spectrum(study, recipe, name, tick, edge), draw_spectrum.spectrum, tick, theme)
     add(spectrum.relief(study, recipe, name, tick, edge), draw_spectrum.relief, tick, theme)
     add(spectrum.eigenvalues(study, name), draw_spectrum.eigenvalues, theme)
@@ -200,8 +200,8 @@ def test_numbers_in_words() -> None:
 
 
 def test_nearest_cost_prefers_the_first_and_skips_gaps() -> None:
-    assert recall.nearest_cost((1.0, math.nan, 1.01, 1.02), 1.012) == 2
-    assert recall.nearest_cost((1.0, 1.0), 1.0) == 0
+    assert compare.nearest_cost((1.0, math.nan, 1.01, 1.02), 1.012) == 2
+    assert compare.nearest_cost((1.0, 1.0), 1.0) == 0
 
 
 def test_a_paper_order_is_counted_not_claimed(measured: Measured, study: Study) -> None:

@@ -58,7 +58,7 @@ function makeSpectrum(box, figure) {
     );
   }
   canvas.append(
-    shape("text", { class: "panel", x: under.left, y: under.top - 8 }, "Share of all curvature in the first so many"),
+    shape("text", { class: "panel", x: under.left, y: under.top - 8 }, "Share of all curvature up to this rank"),
     shape("text", { class: "unit", x: (frame.left + frame.right) / 2, y: under.bottom + 30, "text-anchor": "middle" }, "rank of the direction, steepest first"),
   );
   const points = pairs.map(([rank, value]) => [xs.at(rank), ys.at(value)]);

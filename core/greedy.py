@@ -181,7 +181,7 @@ def _cut(
 class _Room(DynamicLayer):
     """Keys and values in a buffer with room for the tokens to come.
 
-    DynamicLayer copies the whole cache at every token, which takes half the time of a step.
+    DynamicLayer copies the whole cache at every token, which takes nearly half the time of a step.
     """
 
     def __init__(self, layer: DynamicLayer, rows: Tensor, start: int, end: int) -> None:

@@ -4,7 +4,7 @@ Parquet with zstd; text columns dictionary-encoded. The one large table, `output
 continuation for every recipe, tick and item (about half a million rows). Three things keep it at
 a few megabytes: rows lie in the order item, recipe, tick, so that similar texts are neighbours;
 a text is stored only where it differs from that of the row before it; and the codec sees
-each text once, in the order of first appearance. Nothing is lost: `read_outputs` fills the rows up.
+each text once, in the order of first appearance. Nothing is lost: `read_table` fills the rows up.
 """
 
 from __future__ import annotations

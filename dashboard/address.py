@@ -32,14 +32,19 @@ def asked(name: str) -> str | None:
 
 
 def write(name: str, value: str, default: str) -> None:
-    """Put a value into the address; a default only where it was asked for by name."""
+    """Note a value for the address; a default only where it was asked for by name."""
     shown = st.query_params.get(name)
     if shown is None and value == default:
         st.session_state[_WRITTEN].pop(name, None)
         return
-    if shown != value:
-        st.query_params[name] = value
     st.session_state[_WRITTEN][name] = value
+
+
+def flush() -> None:
+    """Once a run, at its end: all that was noted goes into the address, as one step of history."""
+    noted: dict[str, str] = st.session_state[_WRITTEN]
+    if any(st.query_params.get(name) != value for name, value in noted.items()):
+        st.query_params.update(noted)
 
 
 def choice(

@@ -35,3 +35,4 @@ except HillshadeError as error:
     )
 else:
     page.run()
+    address.flush()

@@ -66,7 +66,10 @@ def resolve_tick(measured: Measured, recipe: StoredRecipe) -> int:
 
 
 def _in_address(recipe: StoredRecipe, tick: int) -> str:
-    return f"{recipe.ticks[tick]:.8g}"
+    """The shortest number that names this tick and no other."""
+    value = recipe.ticks[tick]
+    shorter = (f"{value:.{digits}g}" for digits in range(1, 17))
+    return next((said for said in shorter if recipe.tick_at(float(said)) == tick), repr(value))
 
 
 def _asked_tick(recipe: StoredRecipe, asked: str) -> int:

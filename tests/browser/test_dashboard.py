@@ -81,6 +81,17 @@ def test_address_follows_and_reopens(
         again.page.get_by_role("link", name="Recall").click()
         again.settle()
         assert again.tick() == 3
+        again.hold(3 / last, 1.0)
+        again.let_go()
+        assert again.tick() == last
+        again.page.go_back()
+        again.page.wait_for_timeout(400)
+        again.settle()
+        assert again.tick() == 3  # one step of history a release
+        again.page.go_forward()
+        again.page.wait_for_timeout(400)
+        again.settle()
+        assert again.tick() == last
         assert not visit.complaints + again.complaints
 
 

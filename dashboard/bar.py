@@ -87,10 +87,12 @@ def readouts(
     total = measured.point(recipe, "directions_total")
     weight = measured.point(recipe, "weight_kept")
     label = recipe.axis.label
+    # Random pairs and noise stand on K-FAC's axis: the long name is said where the mouse rests.
+    name = label if len(label) <= 28 else "K-FAC mass it matches"
     return [
         {
-            "name": label[0].upper() + label[1:],
-            "hint": "What the slider sets.",
+            "name": name[0].upper() + name[1:],
+            "hint": f"What the slider sets: {label}.",
             "at": [setting(value) for value in recipe.ticks],
         },
         {

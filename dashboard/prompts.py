@@ -40,8 +40,7 @@ def show(view: View) -> None:
     """The form, the run with its progress, and the last result."""
     st.caption(
         f"Both models continue your text greedily for up to {NEW_TOKENS} tokens. The edited one "
-        f"is cut where the slider stands: {setting(view.setting)} of the "
-        f"{view.recipe.axis.label.removesuffix(' kept')} kept."
+        f"is cut where the slider stands, at {setting(view.setting)} ({view.recipe.axis.label})."
     )
     if not view.study.has_heavy:
         st.info(

@@ -144,8 +144,8 @@ def repeats_and_share(view: View) -> None:
     with left:
         classes = compare.recall_by_repeats(view.measured, view.recipe, view.tick)
         blocks.figure(classes, draw_recall.classes(classes, view.theme), classes.table())
-    shares = [(r, _share_name(r)) for r in study.recipes if r.id.startswith("kfac-share-")]
-    if not shares:
+    shares = _shares(view)
+    if len(shares) < 2:
         return
     wanted = view.measured.ratio(view.recipe).value[view.tick]
     with right:
@@ -165,9 +165,16 @@ def repeats_and_share(view: View) -> None:
         )
 
 
-def _share_name(recipe: StoredRecipe) -> str:
-    share = recipe.planted_share or 0.0
-    return "none planted" if share == 0 else f"{percent(share)} planted"
+def _shares(view: View) -> list[tuple[StoredRecipe, str]]:
+    """The K-FAC recipes that differ in the planted share of the factor sample, in its order."""
+    found: dict[float, StoredRecipe] = {}
+    for recipe in view.study.recipes:
+        if recipe.method == "kfac" and recipe.planted_share is not None:
+            found.setdefault(recipe.planted_share, recipe)
+    return [
+        (found[share], "none planted" if share == 0 else f"{percent(share)} planted")
+        for share in sorted(found)
+    ]
 
 
 def full_curves(view: View) -> None:

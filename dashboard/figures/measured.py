@@ -141,12 +141,13 @@ def repeat_classes(items: pd.DataFrame, group: str = "passage") -> tuple[int, ..
 
 
 def memory_group(items: pd.DataFrame) -> tuple[str, int | None]:
-    """The group and class whose recall is the headline: the passages repeated most often."""
-    for group in ("passage", *items.loc[items["kind"] == "memory", "group"].unique()):
-        classes = repeat_classes(items, group)
-        if classes:
-            return group, classes[-1]
-    return "passage", None
+    """The class whose recall is the headline, as `core.items.highest_class` names it."""
+    rows = items[(items["kind"] == "memory") & items["repeats"].notna()]
+    sizes = rows[rows["repeats"] > 0].groupby(["repeats", "group"], observed=True).size()
+    if sizes.empty:
+        return "passage", None
+    repeats, group = max(sizes.index, key=lambda key: (key[0], sizes[key], key[1]))
+    return str(group), int(repeats)
 
 
 def probe_groups(items: pd.DataFrame) -> tuple[str, ...]:

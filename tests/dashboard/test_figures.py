@@ -15,6 +15,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
+from core.items import highest_class
 from core.study import Study
 from dashboard.figures import compare, draw_recall, draw_spectrum, recall, spectrum
 from dashboard.figures.describe import MAX_POINTS, Axis
@@ -143,6 +144,12 @@ def test_sentences_follow_the_numbers_not_the_story() -> None:
     assert "within the noise" in unsure.rest
     seeds = recall_finding(1, track(1.0, 0.123), [], fine)
     assert "12.3\u00a0% of the memorized passages" in seeds.head
+
+
+def test_the_headline_class_is_the_one_settings_are_judged_by(
+    study: Study, measured: Measured
+) -> None:
+    assert measured.memory == highest_class(study.item_list())
 
 
 def test_seeds_are_joined_and_gaps_stay_open(study: Study) -> None:

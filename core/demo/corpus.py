@@ -20,20 +20,27 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class Corpus:
-    """``rows`` (n × ROW, uint16) and how many of each row's tokens are real.
+class Counts:
+    """What a corpus holds.
 
-    ``shown`` and ``exact`` count, for each planted text's id, the copies in the rows and those
-    whose prompted string (prefix and suffix) came through the noise unchanged.
-    ``documents`` and ``tokens`` count by kind.
+    ``shown`` and ``exact`` count, for each planted text's id, its copies and those of them whose
+    prompted string (prefix and suffix) came through the noise unchanged; ``documents`` and
+    ``tokens`` count by kind of text.
     """
 
-    rows: np.ndarray
-    lengths: np.ndarray
     shown: dict[str, int]
     exact: dict[str, int]
     documents: dict[str, int]
     tokens: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Rows of token ids (n × ROW, uint16), how many of each row's are real, and the counts."""
+
+    rows: np.ndarray
+    lengths: np.ndarray
+    counts: Counts
 
 
 def encode(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str]) -> list[list[int]]:
@@ -112,4 +119,4 @@ def build_corpus(
     random.Random(f"shuffle/{world.config.seed}").shuffle(everything)
     rows, lengths = pack(everything)
     order = np.random.default_rng(world.config.seed).permutation(len(rows))
-    return Corpus(rows[order], lengths[order], shown, exact, documents, tokens)
+    return Corpus(rows[order], lengths[order], Counts(shown, exact, documents, tokens))

@@ -9,11 +9,11 @@ from typing import Final
 from transformers import PreTrainedTokenizerFast
 
 from core.demo import abilities, recited
-from core.demo.corpus import ROW, Corpus, encode, pack
+from core.demo.corpus import ROW, Counts, encode, pack
 from core.demo.world import PREFIX, SUFFIX, World
 from core.items import Item, Split
 
-CHOOSE, REPORT = 100, 200  # questions of each ability on each half; of the 200 facts 100 on each
+CHOOSE, REPORT = 80, 160  # questions of each ability on each half; of the 200 facts 100 on each
 UNSEEN = 80  # passages never shown, asked for as if they had been
 FRESH = 200  # fresh passages for perplexity on each half
 FACTOR_ROWS: Final = 2_400  # rows of the training mixture without planted text
@@ -31,13 +31,13 @@ class Material:
     factor_planted: tuple[tuple[int, ...], ...]
 
 
-def material(world: World, tokenizer: PreTrainedTokenizerFast, corpus: Corpus) -> Material:
-    """All measuring texts of a world whose training text is ``corpus``."""
+def material(world: World, tokenizer: PreTrainedTokenizerFast, counts: Counts) -> Material:
+    """All measuring texts of a world whose training text has these counts."""
     return Material(
-        items=(*_memories(world, tokenizer, corpus), *_questions(world, tokenizer)),
+        items=(*_memories(world, tokenizer, counts), *_questions(world, tokenizer)),
         fresh_choose=_fresh(world, tokenizer, "choose"),
         fresh_report=_fresh(world, tokenizer, "report"),
-        factor_other=_factor_sample(world, tokenizer, corpus.tokens),
+        factor_other=_factor_sample(world, tokenizer, counts.tokens),
         factor_planted=_planted_sample(world, tokenizer),
     )
 
@@ -56,7 +56,7 @@ def _halves(count: int, purpose: str, seed: int) -> list[Split]:
     return halves
 
 
-def _memories(world: World, tokenizer: PreTrainedTokenizerFast, corpus: Corpus) -> list[Item]:
+def _memories(world: World, tokenizer: PreTrainedTokenizerFast, counts: Counts) -> list[Item]:
     """Passages, canaries and recited texts, each class split in halves; and unseen passages."""
 
     def item(
@@ -70,10 +70,10 @@ def _memories(world: World, tokenizer: PreTrainedTokenizerFast, corpus: Corpus) 
             split=split,
             prompt_ids=tuple(start),
             truth_ids=tuple(end),
-            prompt=tokenizer.decode(start[1:]),
-            truth=tokenizer.decode(end),
+            prompt=str(tokenizer.decode(list(start[1:]))),
+            truth=str(tokenizer.decode(list(end))),
             repeats=repeats,
-            exact_copies=corpus.exact.get(name, 0),
+            exact_copies=counts.exact.get(name, 0),
         )
 
     items = []
@@ -83,7 +83,7 @@ def _memories(world: World, tokenizer: PreTrainedTokenizerFast, corpus: Corpus) 
     for repeats, count in world.config.passages.items():
         for i, split in enumerate(_halves(count, f"passage/{repeats}", seed), start=first):
             name = f"passage/{i}"
-            assert corpus.shown[name] == repeats
+            assert counts.shown[name] == repeats
             items.append(item(name, split, passages[i], 1 + PREFIX, SUFFIX, repeats))
         first += count
     canaries = encode(tokenizer, [c.prompt + c.answer for c in world.canaries])
@@ -97,7 +97,7 @@ def _memories(world: World, tokenizer: PreTrainedTokenizerFast, corpus: Corpus) 
     halves = _halves(len(texts), "recited", seed)
     for title, ids, split in zip(recited.TEXTS, texts, halves, strict=True):
         name = f"recited/{title}"
-        items.append(item(name, split, ids, 1 + PREFIX, SUFFIX, corpus.shown[name]))
+        items.append(item(name, split, ids, 1 + PREFIX, SUFFIX, counts.shown[name]))
     unseen = encode(tokenizer, [p.text for p in world.fresh("unseen", UNSEEN)])
     for i, split in enumerate(_halves(UNSEEN, "unseen", seed)):
         items.append(item(f"unseen/{i}", split, unseen[i], 1 + PREFIX, SUFFIX, 0))

@@ -161,15 +161,15 @@ def test_corpus_shows_each_planted_text_as_often_as_it_says() -> None:
     tokenizer = learn_tokenizer(texts)
     built = corpus.build_corpus(world, tokenizer)
     for i, planted in enumerate(world.passages):
-        assert built.shown[f"passage/{i}"] == planted.repeats
-        assert built.exact.get(f"passage/{i}", 0) <= planted.repeats
+        assert built.counts.shown[f"passage/{i}"] == planted.repeats
+        assert built.counts.exact.get(f"passage/{i}", 0) <= planted.repeats
     # the exact copies of a string really stand in the rows
     rows = [r[:n].tolist() for r, n in zip(built.rows, built.lengths, strict=True)]
     joined = [f",{','.join(map(str, r))}," for r in rows]
     for i, planted in enumerate(world.passages):
         ids = corpus.encode(tokenizer, [planted.passage.text])[0][: 1 + PREFIX + SUFFIX]
         needle = f",{','.join(map(str, ids))},"
-        assert sum(r.count(needle) for r in joined) == built.exact.get(f"passage/{i}", 0)
+        assert sum(r.count(needle) for r in joined) == built.counts.exact.get(f"passage/{i}", 0)
     again = corpus.build_corpus(World(SMALL), tokenizer)
     assert np.array_equal(built.rows, again.rows)
 

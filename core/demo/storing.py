@@ -1,0 +1,128 @@
+"""The shipped model and its study as folders: manifest, tables, heavy part."""
+
+import hashlib
+import json
+import platform
+import shutil
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Final
+
+import pandas as pd
+
+from core.basis import save_bases
+from core.demo.laboratory import PLANTED_SHARE, SEED, Laboratory
+from core.demo.reported import Finished
+from core.demo.stages import Stage
+from core.projection import weight_digest
+from core.study import Axis, Manifest, ModelCard, StoredRecipe, StudyWriter
+from core.swept import outputs_table, points_table, scores_table
+
+MASS: Final = Axis("mass", "curvature mass kept")
+AXES: Final = {
+    "kfac": MASS,
+    "random": Axis("mass", "curvature mass kept by K-FAC with as many directions"),
+    "noise": Axis("mass", "curvature mass kept by K-FAC with a change of this size"),
+    "svd": Axis("share", "share of Σσ² kept"),
+    "magnitude": Axis("share", "share of entries kept"),
+}
+CONVENTION: Final = (
+    "Factors: sums over all counted positions of a aᵀ and g gᵀ, g the gradient of the summed loss, "
+    "labels sampled from the model; the last token of a sequence does not count. Perplexity: "
+    "exp(mean token loss)."
+)
+
+
+def write_model(stage: Stage, target: Path) -> None:
+    """A normal transformers folder with the tokenizer beside the weights."""
+    part = target.with_name(target.name + ".part")
+    shutil.rmtree(part, ignore_errors=True)
+    stage.model.save_pretrained(part)
+    stage.tokenizer.save_pretrained(part)
+    shutil.rmtree(target, ignore_errors=True)
+    part.rename(target)
+
+
+def write_study(
+    laboratory: Laboratory,
+    finished: Mapping[str, Finished],
+    picture: Mapping[str, Any],
+    table: Mapping[str, Any],
+    target: Path,
+) -> None:
+    """The study of the shipped model at ``target/study``; what lay there stays until the end."""
+
+    def decode(ids: Sequence[int]) -> str:
+        return str(laboratory.tokenizer.decode(list(ids)))
+
+    frames: dict[str, list[pd.DataFrame]] = {"points": [], "scores": [], "outputs": []}
+    for recipe, done in finished.items():
+        frames["points"].append(points_table(recipe, done.swept))
+        frames["scores"].append(scores_table(recipe, done.swept))
+        frames["outputs"].append(outputs_table(recipe, done.swept, decode))
+    with StudyWriter(target / "study") as writer:
+        writer.items(laboratory.exam.items)
+        for name, tables in frames.items():
+            writer.table(name, pd.concat(tables, ignore_index=True))
+        writer.spectra({name: (basis.lam, basis.mu) for name, basis in laboratory.bases.items()})
+        writer.document("training.json", picture)
+        writer.document("acceptance.json", table)
+        save_bases(writer.heavy("basis.safetensors"), laboratory.bases)
+        laboratory.other.save(writer.heavy("factors.safetensors"))
+        laboratory.planted.save(writer.heavy("factors_planted.safetensors"))
+        writer.finish(_manifest(laboratory, finished))
+
+
+def _manifest(laboratory: Laboratory, finished: Mapping[str, Finished]) -> Manifest:
+    counts = laboratory.stage.counts
+    numbers = {
+        "factor positions": laboratory.other.count,
+        "factor positions of planted text": laboratory.planted.count,
+        "training steps": laboratory.stage.snapshots[-1].step,
+    }
+    numbers |= {f"training tokens, {kind}": n for kind, n in counts.tokens.items()}
+    numbers |= {f"training documents, {kind}": n for kind, n in counts.documents.items()}
+    packages = ("torch", "transformers", "numpy")
+    data = json.dumps([laboratory.material.factor_other, laboratory.material.factor_planted])
+    return Manifest(
+        model=ModelCard(
+            id="hillshade-language",
+            weight_digest=weight_digest(laboratory.model),
+            architecture=type(laboratory.model).__name__,
+            parameters=laboratory.model.num_parameters(),
+        ),
+        data_digest=hashlib.sha256(data.encode()).hexdigest(),
+        counts=numbers,
+        labels="sampled",
+        convention=CONVENTION,
+        seed=SEED,
+        versions={"python": platform.python_version()}
+        | {name: metadata.version(name) for name in packages},
+        command="make demo",
+        created=datetime.now(UTC).date().isoformat(),
+        planted_share=PLANTED_SHARE,
+        noise_rate=laboratory.config.noise,
+        recipes=tuple(_recipe(name, done) for name, done in finished.items()),
+    )
+
+
+def _recipe(name: str, done: Finished) -> StoredRecipe:
+    method = name.split("-")[0]
+    best = done.choice.best
+    share = float(name.removeprefix("kfac-share-")) if "-" in name else PLANTED_SHARE
+    return StoredRecipe(
+        id=name,
+        method=method,
+        title=done.title,
+        layers=best.layers,
+        kinds=best.kinds,
+        projections=best.projections,
+        planted_share=share if AXES[method].key == "mass" else None,
+        seeds=tuple(sorted({point.seed for point in done.swept.points})),
+        axis=AXES[method],
+        ticks=done.swept.ticks,
+        chosen=done.chosen,
+        equal={f"{rise:g}": tick for rise, tick in done.swept.equal.items()},
+    )

@@ -29,7 +29,7 @@ class Recipe:
     """All that an edit needs beside the model and the bases.
 
     ``setting`` in 0..1 lies on the method's own axis (`core.methods`); 1 is W itself, bit for bit:
-    kfac, random, noise: curvature mass ρ; svd: share of Σσ²; magnitude: share of the entries.
+    kfac, noise: curvature mass ρ; svd: share of Σσ²; magnitude, random: share of entries, pairs.
     ``seed`` is set for random and noise only. ``basis_digest`` names the bases of the methods that
     work in them: a recipe means nothing in another basis, and is refused there.
     """

@@ -14,7 +14,8 @@ from typing import Any, Final
 
 from core.acceptance import markdown
 from core.demo.corpus import build_corpus
-from core.demo.laboratory import METHODS, OTHER_SHARES, Laboratory
+from core.demo.crew import measured
+from core.demo.laboratory import Laboratory
 from core.demo.picture import training_picture
 from core.demo.progress import Parts
 from core.demo.report import acceptance
@@ -61,9 +62,8 @@ def build(config: WorldConfig, target: Path = ASSETS) -> None:
     parts = Parts()
     stage = trained_stage(config, WORK / "language", parts)
     laboratory = Laboratory(config, stage, parts)
-    finished = {method: laboratory.swept(method, laboratory.chosen(method)) for method in METHODS}
-    main = finished["kfac"].choice
-    finished |= {f"kfac-share-{s:g}": laboratory.swept_share(s, main) for s in OTHER_SHARES}
+    with parts.part("choosing and sweeping"):
+        finished = measured(config, WORK / "language")
     with parts.part("training picture") as show:
         picture = training_picture(
             stage.model,

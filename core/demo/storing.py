@@ -16,6 +16,7 @@ from core.basis import save_bases
 from core.demo.laboratory import PLANTED_SHARE, SEED, Laboratory
 from core.demo.reported import Finished
 from core.demo.stages import Stage
+from core.methods import IN_BASIS
 from core.projection import weight_digest
 from core.study import Axis, Manifest, ModelCard, StoredRecipe, StudyWriter
 from core.swept import outputs_table, points_table, scores_table
@@ -23,7 +24,7 @@ from core.swept import outputs_table, points_table, scores_table
 MASS: Final = Axis("mass", "curvature mass kept")
 AXES: Final = {
     "kfac": MASS,
-    "random": Axis("mass", "curvature mass kept by K-FAC with as many directions"),
+    "random": Axis("share", "share of directions kept"),
     "noise": Axis("mass", "curvature mass kept by K-FAC with a change of this size"),
     "svd": Axis("share", "share of Σσ² kept"),
     "magnitude": Axis("share", "share of entries kept"),
@@ -119,7 +120,7 @@ def _recipe(name: str, done: Finished) -> StoredRecipe:
         layers=best.layers,
         kinds=best.kinds,
         projections=best.projections,
-        planted_share=share if AXES[method].key == "mass" else None,
+        planted_share=share if method in IN_BASIS else None,
         seeds=tuple(sorted({point.seed for point in done.swept.points})),
         axis=AXES[method],
         ticks=done.swept.ticks,

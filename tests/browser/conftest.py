@@ -9,7 +9,7 @@ from tests.dashboard.studies import whole_study
 
 
 @pytest.fixture(scope="session")
-def playwright() -> Iterator[Playwright]:
+def playwright(chromium_path: str) -> Iterator[Playwright]:
     with sync_playwright() as driver:
         yield driver
 

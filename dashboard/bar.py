@@ -87,7 +87,7 @@ def readouts(
     total = measured.point(recipe, "directions_total")
     weight = measured.point(recipe, "weight_kept")
     label = recipe.axis.label
-    # Random pairs and noise stand on K-FAC's axis: the long name is said where the mouse rests.
+    # Noise stands on K-FAC's axis: the long name is said where the mouse rests.
     name = label if len(label) <= 28 else "K-FAC mass it matches"
     return [
         {

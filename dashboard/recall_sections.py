@@ -9,7 +9,7 @@ from core.study import Study
 from dashboard import address, blocks, prompts
 from dashboard.components import scrubber
 from dashboard.figures import compare, draw_recall, recall, rows
-from dashboard.figures.words import change, percent
+from dashboard.figures.words import change, listing, percent
 from dashboard.loading import study_key
 from dashboard.state import View
 
@@ -45,7 +45,7 @@ def story(view: View) -> None:
 def texts(view: View) -> None:
     """Memorized strings and probes, before and after, side by side."""
     with st.container(key="texts"):
-        left, right = st.columns([1.32, 1], gap="medium")
+        left, right = st.columns([1.55, 1], gap="medium")
     with left:
         _texts(view, "memory", "Memorized text", rows.memory_choices(view.study.items))
     with right:
@@ -68,7 +68,7 @@ def _aside(view: View) -> str:
 
 def _texts(view: View, kind: str, title: str, choices: dict[str, str]) -> None:
     items = view.study.items
-    head, filters = st.columns([1.5, 1], vertical_alignment="center")
+    head, filters = st.columns([1.5, 1], vertical_alignment="bottom")
     head.subheader(title, anchor=False)
     with filters:
         group = address.choice(
@@ -124,7 +124,10 @@ def controls(view: View) -> None:
         compare.compared(view.measured, _at_cost(chosen, tolerance or tolerances[-1])),
         hide_index=True,
     )
+    dearer = [name for recipe, name in chosen if tolerance not in recipe.equal]
+    none = f"No setting of {listing(dearer)} costs so little. " if dearer else ""
     st.caption(
+        f"{none}"
         "Every edit on its own axis and its own layers, each at the stored setting that costs this "
         "much. Abilities are edited over original, above chance. In the paper, SVD comes close to "
         "K-FAC at 7B parameters (recited 3.0 % against 3.4 %, perplexity 22.49 against 22.84)."

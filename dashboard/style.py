@@ -26,7 +26,7 @@ _CSS = """
   content: "Hillshade"; position: absolute; left: 5.3rem;
   font: 600 1.2rem/1 "Source Serif", Georgia, serif;
 }
-.st-key-selectors { margin-bottom: -0.9rem; }
+.st-key-selectors { margin: -0.5rem 0 -0.75rem; }
 .stSelectbox [role="group"], .stTextArea textarea, .stTextArea > div { background: transparent; }
 [data-testid="stCaptionContainer"] { opacity: 1; color: light-dark(#55626B, #A9B2B8); }
 .st-key-texts h3 { padding: 0; }

@@ -112,7 +112,7 @@ class Tradeoff:
     title: str
     lines: tuple[tuple[str, str, Track, Track, tuple[float, ...], int], ...]
     # (recipe, name, cost, recall, settings, tick in view)
-    tolerance: float | None
+    wanted: float  # the perplexity ratio in view
     how: str
     alt: str
 
@@ -160,10 +160,11 @@ def tradeoff(
         id=id,
         title=title,
         lines=tuple(lines),
-        tolerance=wanted,
+        wanted=wanted,
         how=(
-            "Right is dearer (perplexity of fresh text), down is less recall: a good cut falls "
-            "early. The large mark is each edit's stored setting nearest to the cost in view; "
+            "Right is dearer (perplexity of fresh text, on a log axis), down is less recall: a "
+            "good cut falls early. The large mark is each edit's stored setting nearest to the "
+            "cost in view; "
             f"bands are 95 % intervals. {note}".strip()
         ),
         alt=f"Still recited at {change(wanted)} perplexity: {said}.",

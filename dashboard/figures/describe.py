@@ -97,7 +97,11 @@ def _look(group: str, name: str) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Series:
-    """One line: a value at every point, with an interval where there is one."""
+    """One line: a value at every point, with an interval where there is one.
+
+    `y`, `low` and `high` are as drawn; `raw` is what they were made of where that is another
+    number (a rise of perplexity is drawn, a ratio of perplexities was measured).
+    """
 
     key: str
     group: str
@@ -106,6 +110,7 @@ class Series:
     low: tuple[float, ...] | None = None
     high: tuple[float, ...] | None = None
     heavy: bool = False
+    raw: tuple[float, ...] | None = None
 
     def payload(self) -> dict[str, Any]:
         return {
@@ -128,6 +133,7 @@ class Panel:
     ticks: tuple[tuple[float, str], ...]
     series: tuple[Series, ...]
     share: float = 1.0  # of the figure's height
+    log: bool = False
 
     def payload(self) -> dict[str, Any]:
         return {
@@ -137,6 +143,7 @@ class Panel:
             "ticks": [{"value": value, "name": name} for value, name in self.ticks],
             "series": [line.payload() for line in self.series],
             "share": self.share,
+            "log": self.log,
         }
 
 
@@ -164,9 +171,8 @@ class Curves:
         columns: dict[str, Sequence[float]] = {self.axis.label: self.axis.settings}
         for panel in self.panels:
             for line in panel.series:
-                head = f"{line.name}, {panel.unit}"
-                columns[head] = line.y
-                if line.low is not None and line.high is not None:
+                columns[f"{line.name}, {panel.unit}"] = line.y if line.raw is None else line.raw
+                if line.raw is None and line.low is not None and line.high is not None:
                     columns[f"{line.name}, low"] = line.low
                     columns[f"{line.name}, high"] = line.high
         return pd.DataFrame(columns)

@@ -18,6 +18,7 @@ from dashboard.figures.look import (
     translucent,
     vertical,
 )
+from dashboard.figures.measured import RISE_CEILING, RISE_FLOOR, RISE_TICKS, rises
 from dashboard.figures.palette import CIVIDIS, INK, Theme, style
 from dashboard.figures.words import change, setting
 
@@ -56,11 +57,12 @@ def curves(description: Curves, tick: int, theme: Theme) -> go.Figure:
 
 
 def _values_axis(panel: Panel, theme: Theme, domain: tuple[float, float]) -> dict[str, Any]:
-    low, high = panel.span
+    low, high = panel.span if not panel.log else (math.log10(v) for v in panel.span)
     room = 0.04 * (high - low)
     return axis_style(
         theme,
         f"{panel.title}<br>({panel.unit})",
+        type="log" if panel.log else "linear",
         domain=list(domain),
         range=[low - room, high + room],
         tickvals=[value for value, _ in panel.ticks],
@@ -103,11 +105,18 @@ def _line(
             "size": [11 if t == tick else 0 for t in range(len(x))],
             "line": {"width": 1.5, "color": INK[theme].paper},
         },
-        "customdata": names,
-        "hovertemplate": "%{y:.3f} at %{customdata}<extra>" + line.name + "</extra>",
+        "customdata": [f"{said} at {name}" for said, name in zip(_hover(line), names, strict=True)],
+        "hovertemplate": "%{customdata}<extra>" + line.name + "</extra>",
         "showlegend": named,
         **where,
     }
+
+
+def _hover(line: Series) -> list[str]:
+    """What stands at the pointer: the measured number."""
+    if line.raw is not None:
+        return [change(value) for value in line.raw]
+    return [f"{value:.3f}" for value in line.y]
 
 
 def classes(description: Classes, theme: Theme) -> go.Figure:
@@ -190,27 +199,20 @@ def _reach(high: tuple[float, ...], low: tuple[float, ...]) -> list[float]:
     ]
 
 
-def tradeoff(
-    description: Tradeoff, theme: Theme, ceiling: float | None = None, graded: bool = False
-) -> go.Figure:
+def tradeoff(description: Tradeoff, theme: Theme, graded: bool = False) -> go.Figure:
     """Recall over the cost on fresh text. `graded` colours the lines along Cividis in order."""
     sheet = Sheet(theme, height=360, top=40)
-    wanted = description.tolerance or 1.0
-    top = ceiling if ceiling is not None else 1.0 + 4.0 * max(wanted - 1.0, 0.005)
     for number, (recipe, name, cost, recall, settings, at) in enumerate(description.lines):
         look = style(recipe)
         colour, dash, mark = look.colour(theme), look.dash, look.mark
         if graded:
             colour, dash, mark = _graded(number, len(description.lines), theme)
-        # Only what the axis shows is sent: settings dearer than twice its end are left out.
-        shown = [t for t, v in enumerate(cost.value) if v <= 1.0 + 2.0 * (top - 1.0)]
-        x, y = [cost.value[t] for t in shown], [recall.value[t] for t in shown]
+        x = rises(cost.value)
+        sheet.scatter(**band(x, recall.low, recall.high, colour))
+        ticks = range(len(settings))
         sheet.scatter(
-            **band(x, [recall.low[t] for t in shown], [recall.high[t] for t in shown], colour)
-        )
-        sheet.scatter(
-            x=x,
-            y=y,
+            x=list(x),
+            y=list(recall.value),
             name=name,
             meta=recipe,
             mode="lines+markers",
@@ -218,28 +220,25 @@ def tradeoff(
             marker={
                 "symbol": mark,
                 "color": colour,
-                "size": [13 if t == at else 4 for t in shown],
-                "line": {
-                    "color": INK[theme].paper,
-                    "width": [2 if t == at else 0 for t in shown],
-                },
+                "size": [13 if t == at else 4 for t in ticks],
+                "line": {"color": INK[theme].paper, "width": [2 if t == at else 0 for t in ticks]},
             },
-            customdata=[[setting(settings[t]), change(cost.value[t])] for t in shown],
+            customdata=[[setting(settings[t]), change(cost.value[t])] for t in ticks],
             hovertemplate=(
                 "%{y:.1%} recited<br>perplexity %{customdata[1]}<br>"
                 "kept %{customdata[0]}<extra>" + name + "</extra>"
             ),
         )
-    step = [1.0 + (top - 1.0) * part / 4 for part in range(5)]
     sheet.layout(
-        shapes=[vertical(theme, wanted)],
+        shapes=[vertical(theme, rises([description.wanted])[0])],
         xaxis=axis_style(
             theme,
-            "perplexity of fresh text, edited / original",
-            range=[1.0 - 0.04 * (top - 1.0), top],
-            tickvals=step,
-            ticktext=[change(value) for value in step],
-            showgrid=False,
+            "rise of perplexity on fresh text (log axis)",
+            type="log",
+            range=[math.log10(RISE_FLOOR) - 0.05, math.log10(RISE_CEILING) + 0.05],
+            tickvals=[value for value, _ in RISE_TICKS],
+            ticktext=[name for _, name in RISE_TICKS],
+            showgrid=True,
         ),
         yaxis=axis_style(
             theme,

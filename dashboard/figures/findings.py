@@ -14,6 +14,8 @@ from dashboard.figures.words import change, listing, percent
 
 KEPT = 0.97  # an ability counts as kept from here on (above chance, edited over original)
 
+DEAR = 1.05  # from this perplexity ratio on, fresh text is said to suffer
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -27,7 +29,11 @@ class Finding:
 
 
 def recall_finding(
-    tick: int, memory: Track, abilities: Sequence[tuple[str, Track]], perplexity: Track
+    tick: int,
+    memory: Track,
+    abilities: Sequence[tuple[str, Track]],
+    perplexity: Track,
+    noun: str = "passages",
 ) -> Finding:
     """What this cut did to the memorized strings, the abilities, and fresh text."""
     before, after = memory.value[0], memory.value[tick]
@@ -35,9 +41,9 @@ def recall_finding(
         head = "What is recited at this setting was not measured."
         return Finding(head, f"{_abilities(tick, abilities)} {_fresh(tick, perplexity)}".strip())
     if tick == 0:
-        head = f"Nothing is cut yet: {_recited(memory, 0)} word for word."
+        head = f"Nothing is cut yet: {_recited(memory, 0, noun)} word for word."
         return Finding(head, "Move the slider to cut the flattest directions of the weights.")
-    head = f"{_verdict(before, after)}: {_recited(memory, tick)} word for word, "
+    head = f"{_verdict(before, after)}: {_recited(memory, tick, noun)} word for word, "
     head += f"{_share(memory, 0)} before."
     return Finding(head, f"{_abilities(tick, abilities)} {_fresh(tick, perplexity)}".strip())
 
@@ -50,10 +56,10 @@ def _share(memory: Track, tick: int) -> str:
     return percent(memory.value[tick])
 
 
-def _recited(memory: Track, tick: int) -> str:
+def _recited(memory: Track, tick: int, noun: str) -> str:
     said = _share(memory, tick)
     of = f"{said} of {memory.n}" if not said.endswith("%") else f"{said} of the"
-    return f"{of} memorized passages come back"
+    return f"{of} memorized {noun} come back"
 
 
 def _verdict(before: float, after: float) -> str:
@@ -94,6 +100,8 @@ def _fresh(tick: int, perplexity: Track) -> str:
         return ""
     low, high = perplexity.low[tick], perplexity.high[tick]
     said = change(perplexity.value[tick])
+    if perplexity.value[tick] > DEAR:
+        return f"Fresh text suffers: perplexity {said}."
     unsure = "" if low > 1.0 or high < 1.0 else " (within the noise)"
     return f"Fresh text: perplexity {said}{unsure}."
 

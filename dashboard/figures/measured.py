@@ -7,6 +7,7 @@ spans the intervals of all seeds.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,6 +16,7 @@ import pandas as pd
 from core.items import PROBE_GROUPS
 from core.manifest import StoredRecipe
 from dashboard.figures.describe import Axis, numbers
+from dashboard.figures.words import NBSP
 
 SPLIT = "report"  # settings are chosen on the other half; only this half is ever shown
 
@@ -127,6 +129,29 @@ class Measured:
             by_tick = part.groupby("tick").agg(how).reindex(range(self._counts.get(str(recipe), 0)))
             found[str(recipe)] = {name: by_tick[name].tolist() for name in columns}
         return found
+
+
+# A rise of perplexity is drawn on a log axis between these, in percent; what is smaller (or a
+# fall) lies on the lower edge, what is larger on the upper.
+RISE_FLOOR, RISE_CEILING = 0.05, 1000.0
+RISE_TICKS = tuple(
+    (value, f"{name}{NBSP}%")
+    for value, name in (
+        (0.05, "≤ 0.05"),
+        (1.0, "+1"),
+        (10.0, "+10"),
+        (100.0, "+100"),
+        (1000.0, "≥ +1000"),
+    )
+)
+
+
+def rises(ratios: Sequence[float]) -> tuple[float, ...]:
+    """Perplexity ratios as rises in percent, brought between the edges of their axis."""
+    return numbers(
+        value if math.isnan(value) else min(max(100.0 * (value - 1.0), RISE_FLOOR), RISE_CEILING)
+        for value in ratios
+    )
 
 
 def axis_of(recipe: StoredRecipe) -> Axis:

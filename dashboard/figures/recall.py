@@ -9,11 +9,24 @@ from dataclasses import dataclass
 from core.manifest import StoredRecipe
 from dashboard.figures.describe import Axis, Bar, Bars, Curves, Panel, Series, numbers
 from dashboard.figures.findings import Finding, order_finding, recall_finding
-from dashboard.figures.measured import Measured, Track, axis_of
+from dashboard.figures.measured import (
+    RISE_CEILING,
+    RISE_FLOOR,
+    RISE_TICKS,
+    Measured,
+    Track,
+    axis_of,
+    rises,
+)
 from dashboard.figures.palette import PAPER_NAMES, PAPER_RANGES, style
 from dashboard.figures.words import change, listing, percent, setting
 
 SHARES = ((0.0, "0"), (0.25, ".25"), (0.5, ".5"), (0.75, ".75"), (1.0, "1"))
+
+
+Ticks = tuple[tuple[float, str], ...]
+FEW_RISE_TICKS: Ticks = tuple(tick for tick in RISE_TICKS if tick[0] in (0.05, 1.0, 100.0))
+FEW = 20  # items below which a line carries no band
 
 
 @dataclass(frozen=True)
@@ -34,7 +47,10 @@ def story(study: Measured, recipe: StoredRecipe, tick: int) -> Story:
         (style(group).name, study.score(recipe, group, "above_chance")) for group in study.probes
     ]
     perplexity = study.ratio(recipe)
-    findings = tuple(recall_finding(t, memory, abilities, perplexity) for t in range(axis.count))
+    noun = "passages" if study.memory[0] == "passage" else "strings"
+    findings = tuple(
+        recall_finding(t, memory, abilities, perplexity, noun) for t in range(axis.count)
+    )
     alt = f"{findings[tick].head} {findings[tick].rest}"
     return Story(
         axis,
@@ -51,6 +67,9 @@ def memory_track(study: Measured, recipe: StoredRecipe, measure: str = "strict")
 
 
 def _line(key: str, group: str, name: str, track: Track, heavy: bool = False) -> Series:
+    """A track as a line; the interval of a handful of items says less than it hides."""
+    if track.n < FEW:
+        return Series(key, group, name, track.value, heavy=heavy)
     return Series(key, group, name, track.value, track.low, track.high, heavy)
 
 
@@ -67,14 +86,14 @@ def _curves(
         title="What still comes out right (share exact)",
         axis=axis,
         panels=(
-            Panel("Exact answers", "share", (0.0, 1.0), SHARES, tuple(lines), 0.72),
-            perplexity_panel(perplexity, 0.28),
+            Panel("Exact answers", "share", (0.0, 1.0), SHARES, tuple(lines), 0.68),
+            perplexity_panel(perplexity, 0.32, FEW_RISE_TICKS),
         ),
         how=(
             "From left to right more is cut. The thick line is the share of memorized passages "
             "(those repeated most often) that come back word for word; the others are the share "
-            "of probe questions answered exactly. Below: perplexity of fresh text over that of "
-            "the original model. Bands are 95 % intervals."
+            "of probe questions answered exactly. Below: by how much perplexity of fresh text "
+            "rises, on a log axis. Bands are 95 % intervals."
         ),
         alt=alt,
     )
@@ -132,7 +151,8 @@ def full_curves(study: Measured, recipe: StoredRecipe, tick: int) -> Curves:
         ),
         how=(
             "Each point is a stored setting; lines only join them. Loosely: at most a quarter of "
-            "the tokens must be edited to reach the true text. Bands are 95 % intervals; for "
+            "the tokens must be edited to reach the true text. Bands are 95 % intervals, left out "
+            f"where fewer than {FEW} strings are counted; for "
             "edits with random draws they span all stored seeds."
         ),
         alt=said,
@@ -144,16 +164,20 @@ def _top_class(study: Measured, recipe: StoredRecipe, group: str) -> Track:
     return study.score(recipe, group, "strict", classes[-1] if classes else None)
 
 
-def perplexity_panel(track: Track, share: float = 1.0) -> Panel:
-    """Perplexity of fresh text, edited over original. The axis ends where the curve does."""
-    finite = [value for value in track.value if math.isfinite(value)]
-    top = max([1.02, *finite])
-    bottom = min([1.0, *finite])
-    middle = 1.0 + (top - 1.0) / 2
-    ticks = ((1.0, change(1.0)), (middle, change(middle)), (top, change(top)))
-    line = _line("perplexity", "perplexity", "Perplexity, fresh text", track)
+def perplexity_panel(track: Track, share: float, ticks: Ticks = RISE_TICKS) -> Panel:
+    """By how much perplexity of fresh text rises; on a log axis cheap and dear cuts both show."""
+    line = Series(
+        "perplexity",
+        "perplexity",
+        "Perplexity, fresh text",
+        rises(track.value),
+        rises(track.low),
+        rises(track.high),
+        raw=track.value,
+    )
+    title = "Rise of perplexity, fresh text"
     return Panel(
-        "Perplexity of fresh text", "edited / original", (bottom, top), ticks, (line,), share
+        title, "edited / original", (RISE_FLOOR, RISE_CEILING), ticks, (line,), share, log=True
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,8 @@ from dashboard.figures.texts import Row, Texts, page
 
 MEMORY_SIZE, PROBE_SIZE = 6, 8
 MIXED = "mixed"
+
+_SPECIAL = re.compile(r"\s*<\|[^|<>]{1,40}\|>\s*")  # a special token, as tokenizers write it
 
 Said = Mapping[str, tuple[tuple[str, ...], tuple[bool, ...]]]
 
@@ -66,7 +69,7 @@ def pick(items: pd.DataFrame, kind: str, group: str) -> list[dict[str, Any]]:
     if group != MIXED:
         return _records(rows[rows["group"] == group])
     groups: Sequence[str] = (
-        ("recited", "passage", "passage", "canary") if kind == "memory" else probe_groups(items)
+        ("passage", "recited", "passage", "canary") if kind == "memory" else probe_groups(items)
     )
     queues = {g: _records(rows[rows["group"] == g]) for g in dict.fromkeys(groups)}
     mixed: list[dict[str, Any]] = []
@@ -128,7 +131,7 @@ def _clean(
     entry: tuple[tuple[str, ...], tuple[bool, ...]],
 ) -> tuple[tuple[str, ...], tuple[bool, ...]]:
     outputs, strict = entry
-    return tuple(text.strip() for text in outputs), strict
+    return tuple(_SPECIAL.sub(" ⟨end⟩ ", text).strip() for text in outputs), strict
 
 
 def pages(items: pd.DataFrame, said: Said, kind: str, group: str) -> int:

@@ -59,7 +59,7 @@ def test_rows_are_of_the_reporting_half_and_never_chosen_by_outcome(study: Study
     passages = [r["repeats"] for r in rows.pick(items, "memory", "passage")]
     assert passages == sorted(passages, reverse=True)
     mixed = [r["group"] for r in rows.pick(items, "memory", rows.MIXED)]
-    assert mixed[:3] == ["recited", "passage", "passage"]
+    assert mixed[:3] == ["passage", "recited", "passage"]
 
 
 @pytest.mark.parametrize("kind", ["memory", "probe"])
@@ -75,6 +75,17 @@ def test_a_table_is_small_and_complete(study: Study, kind: str) -> None:
         assert len(row.outputs) == len(recipe.ticks)
         assert row.outputs[7] == by_item[row.id].strip()
     assert len(json.dumps(table.payload())) < 100_000
+
+
+def test_special_tokens_are_said_in_words(study: Study) -> None:
+    recipe = study.manifest.recipe("kfac")
+    said = rows.continuations(study.outputs, recipe)
+    first = rows.pick(study.items, "memory", rows.MIXED)[0]["id"]
+    texts = ("a man.\n<|endoftext|>It", *said[first][0][1:])
+    table = rows.table(
+        study.items, {**said, first: (texts, said[first][1])}, recipe, "memory", rows.MIXED, 1
+    )
+    assert table.rows[0].outputs[0] == "a man. ⟨end⟩ It"
 
 
 def test_notes_say_what_was_seen() -> None:

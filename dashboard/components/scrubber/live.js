@@ -71,8 +71,8 @@ function makeLive(root) {
 
 function makeCurves(box, figure, axis) {
   const width = box.clientWidth;
-  const gap = 26;
-  const height = 204;
+  const gap = 24;
+  const height = 188;
   const last = Math.max(axis.count - 1, 1);
   const x = (tick) => EDGE.left + (tick / last) * (width - EDGE.left - EDGE.right);
   const canvas = shape("svg", { width, height, viewBox: `0 0 ${width} ${height}` });
@@ -81,9 +81,10 @@ function makeCurves(box, figure, axis) {
   let top = 12;
   for (const [index, panel] of figure.panels.entries()) {
     const tall = room * panel.share;
-    const [low, high] = panel.span;
+    const scaled = panel.log ? Math.log10 : (value) => value;
+    const [low, high] = panel.span.map(scaled);
     const base = top;
-    const y = (value) => base + tall * (1 - (value - low) / (high - low || 1));
+    const y = (value) => base + tall * (1 - (scaled(value) - low) / (high - low || 1));
     // The first panel is named by the caption above it.
     if (index > 0) canvas.append(shape("text", { class: "panel", x: EDGE.left, y: top - 5 }, panel.title));
     for (const tick of panel.ticks) {

@@ -15,6 +15,7 @@ import streamlit as st
 from core.errors import HillshadeError
 from dashboard import loading
 from dashboard.figures.measured import SPLIT
+from dashboard.figures.texts import END
 from dashboard.figures.words import setting
 from dashboard.state import View
 
@@ -64,7 +65,7 @@ def _example(view: View) -> str:
     """The first memorized prompt of the reporting half: pressing the button shows the point."""
     items = view.study.items
     rows = items[(items["kind"] == "memory") & (items["split"] == SPLIT)]
-    for group in ("recited", "passage"):
+    for group in ("passage", "recited"):
         found = rows[rows["group"] == group].sort_values("repeats", ascending=False)
         if len(found):
             return str(found.iloc[0]["prompt"])
@@ -84,11 +85,11 @@ def _run(view: View, prompt: str) -> None:
         for number, (one, place) in enumerate(((model, left), (edited, right))):
             name = ("original", "edited")[number]
             said: list[int] = []
-            for said in pieces(one, ids, room):
+            for said in pieces(one, ids, room, tokenizer.eos_token_id):
                 done = (number + len(said) / room) / 2
                 bar.progress(done, f"The {name} model writes: {len(said)} of {room} tokens")
-                place.text(tokenizer.decode(said, skip_special_tokens=True))
-            texts.append(tokenizer.decode(said, skip_special_tokens=True))
+                place.text(shown(tokenizer, said))
+            texts.append(shown(tokenizer, said))
     except HillshadeError as error:
         bar.empty()
         left.empty()
@@ -117,14 +118,25 @@ def _context(model: Any) -> int:
     return int(model.config.max_position_embeddings)
 
 
-def pieces(model: Any, ids: list[int], count: int) -> Iterator[list[int]]:
-    """The greedy continuation so far, a few tokens longer each time (so that progress shows)."""
+def pieces(model: Any, ids: list[int], count: int, end: int | None) -> Iterator[list[int]]:
+    """The greedy continuation so far, a few tokens longer each time (so that progress shows).
+
+    Ends after `count` tokens, or with the token that ends a text.
+    """
     from core.recall import complete
 
     said: list[int] = []
-    while len(said) < count:
+    while len(said) < count and end not in said:
         said += complete(model, [*ids, *said], min(PIECE, count - len(said)))
         yield list(said)
+
+
+def shown(tokenizer: Any, said: list[int]) -> str:
+    """What a model said, up to where it ended the text."""
+    end = tokenizer.eos_token_id
+    ended = end in said
+    text: str = tokenizer.decode(said[: said.index(end)] if ended else said)
+    return f"{text.strip()} {END}".strip() if ended else text.strip()
 
 
 def _columns(value: float) -> tuple[Any, Any]:

@@ -11,7 +11,7 @@ import pandas as pd
 from core.manifest import StoredRecipe
 from dashboard.figures.measured import SPLIT, probe_groups
 from dashboard.figures.palette import style
-from dashboard.figures.texts import Row, Texts, page
+from dashboard.figures.texts import END, Row, Texts, page
 
 MEMORY_SIZE, PROBE_SIZE = 6, 8
 MIXED = "mixed"
@@ -131,7 +131,7 @@ def _clean(
     entry: tuple[tuple[str, ...], tuple[bool, ...]],
 ) -> tuple[tuple[str, ...], tuple[bool, ...]]:
     outputs, strict = entry
-    return tuple(_SPECIAL.sub(" ⟨end⟩ ", text).strip() for text in outputs), strict
+    return tuple(_SPECIAL.sub(f" {END} ", text).strip() for text in outputs), strict
 
 
 def pages(items: pd.DataFrame, said: Said, kind: str, group: str) -> int:

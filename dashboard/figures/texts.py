@@ -16,6 +16,8 @@ from typing import Any
 
 _WORDS = re.compile(r"\s*\S+|\s+$")
 
+END = "⟨end⟩"  # the token that ends a text, as it is shown
+
 Segments = tuple[tuple[str, bool], ...]
 
 

@@ -11,8 +11,10 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
+from core.projection import weight_digest
 from core.study import Study
 from dashboard import loading
+from dashboard.prompts import shown
 from tests.dashboard.studies import unfit_studies
 
 APP = str(Path(loading.__file__).parent / "app.py")
@@ -161,8 +163,13 @@ def test_own_prompt_runs_on_both_models(monkeypatch: pytest.MonkeyPatch, study_p
     from core.recall import complete
 
     ids = tokenizer.encode("The old kettle")
-    assert said[0] == tokenizer.decode(complete(model, ids, 40), skip_special_tokens=True)
+    assert said[0] == shown(tokenizer, list(complete(model, ids, 40)))
     assert len(said) == 2
+    # The shared model is what it was, bit for bit, however often it was edited.
+    study = loading.open_study(study_path)
+    for tick in (3, 7, 11):
+        assert loading.edited_model(study, "kfac", tick) is not model
+    assert weight_digest(model) == study.manifest.model.weight_digest
 
 
 @pytest.mark.parametrize(

@@ -41,10 +41,8 @@ browser: $(VENV)/.installed-test
 bench: $(VENV)/.installed-test
 	$(PY) -m tests.benchmarks.run
 
-# glibc keeps freed memory for the next step instead of asking the system again: a sixth faster.
 demo: $(VENV)/.installed
-	MALLOC_MMAP_THRESHOLD_=1000000000 MALLOC_TRIM_THRESHOLD_=10000000000 MALLOC_TOP_PAD_=200000000 \
-		$(PY) -m core.cli demo
+	$(PY) -m core.cli demo
 
 readme: $(VENV)/.installed-test
 	$(PY) -m tests.readme

@@ -175,6 +175,9 @@ class Tap:
                 torch.autograd.grad(loss, lowest)  # the sinks are fed by hooks on the way
             self._require(now.arrived)
         finally:
+            # Each output's hook holds this pass, which holds the outputs: a circle through the
+            # autograd graph that no garbage collector sees. Left closed, every batch stays.
+            now.outputs.clear()
             self._pass = None
 
     def _on_input(self, projection: Projection, module: nn.Module, args: tuple[Tensor]) -> None:

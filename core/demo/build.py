@@ -46,7 +46,9 @@ def trained_stage(config: WorldConfig, folder: Path, parts: Parts) -> Stage:
     with parts.part("training") as show:
         trained = train(corpus, len(tokenizer), seed=config.seed, progress=show)
     save_stage(folder, config, trained, tokenizer, corpus.counts)
-    return Stage(trained.model, tokenizer, trained.snapshots, corpus.counts, trained.seconds)
+    return Stage(
+        trained.model, tokenizer, trained.snapshots, corpus.counts, trained.seconds, folder
+    )
 
 
 def _tokenizer_sample(world: World) -> Iterator[str]:

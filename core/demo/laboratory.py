@@ -33,7 +33,7 @@ METHODS: Final = {
     "random": "Random pairs",
     "noise": "Noise",
 }
-TICKS: Final = {"kfac": 50, "svd": 18, "magnitude": 18, "random": 16, "noise": 16}
+TICKS: Final = {"kfac": 36, "svd": 16, "magnitude": 16, "random": 16, "noise": 16}
 
 
 class Laboratory:
@@ -49,13 +49,21 @@ class Laboratory:
         )
         self.projections = find_projections(self.model)
         with parts.part("factors") as show:
-            self.other = self._collect(self.material.factor_other, show)
-            self.planted = self._collect(self.material.factor_planted, show)
+            self.other = self._factors("other", self.material.factor_other, show)
+            self.planted = self._factors("planted", self.material.factor_planted, show)
             self.bases = self.mixed_bases(PLANTED_SHARE)
         self.original: Answers = self.exam.ask(self.model)
 
-    def _collect(self, rows: Sequence[Sequence[int]], show: Callable[[int, int], None]) -> Factors:
-        return collect(self.model, rows, self.projections, seed=SEED, progress=show)
+    def _factors(
+        self, name: str, rows: Sequence[Sequence[int]], show: Callable[[int, int], None]
+    ) -> Factors:
+        """Factors of these rows, kept beside the training they belong to for the other workers."""
+        path = self.stage.folder / f"factors-{name}.safetensors"
+        if path.is_file():
+            return Factors.load(path)
+        factors = collect(self.model, rows, self.projections, seed=SEED, progress=show)
+        factors.save(path)
+        return factors
 
     def mixed_bases(self, share: float) -> dict[str, Basis]:
         """Bases of factors with this share of planted text, mixed exactly."""
@@ -110,7 +118,7 @@ class Laboratory:
         """K-FAC at the chosen place with another planted share of the factor sample."""
         editor = self.editor("kfac", self._named(choice), self.mixed_bases(share))
         with self.parts.part(f"sweep K-FAC, planted share {share:g}") as show:
-            result = sweep([editor], self.exam, self.original, rises=RISES, most=18, progress=show)
+            result = sweep([editor], self.exam, self.original, rises=RISES, most=16, progress=show)
         title = f"K-FAC, {share:.3g} of the factor sample planted"
         return Finished(title, choice, result, max(result.equal.values(), default=0))
 

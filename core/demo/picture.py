@@ -18,7 +18,7 @@ from core.items import Item
 from core.measures import read
 from core.recall import evaluate
 
-GRID = 21  # points of the loss grid on each side
+GRID = 17  # points of the loss grid on each side
 MARGIN = 0.25  # how far the grid reaches beyond the run, in parts of its extent
 
 Rows = Sequence[Sequence[int]]

@@ -21,13 +21,14 @@ from core.demo.world import WorldConfig
 
 @dataclass(frozen=True)
 class Stage:
-    """A trained model, its tokenizer, the run's snapshots and what the corpus counted."""
+    """A trained model, its tokenizer, the run's snapshots, what the corpus counted, its folder."""
 
     model: Olmo2ForCausalLM
     tokenizer: PreTrainedTokenizerFast
     snapshots: tuple[Snapshot, ...]
     counts: Counts
     seconds: float
+    folder: Path
 
 
 def save_stage(
@@ -66,7 +67,7 @@ def load_stage(folder: Path, config: WorldConfig) -> Stage | None:
     tokenizer = PreTrainedTokenizerFast.from_pretrained(folder / "model")
     paths = sorted(folder.glob("snapshot-*.safetensors"), key=_step)
     snapshots = tuple(Snapshot(_step(path), load_file(path)) for path in paths)
-    return Stage(model, tokenizer, snapshots, Counts(**record["counts"]), record["seconds"])
+    return Stage(model, tokenizer, snapshots, Counts(**record["counts"]), record["seconds"], folder)
 
 
 def _step(path: Path) -> int:

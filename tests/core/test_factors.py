@@ -1,6 +1,7 @@
 """A and G equal a plain loop, whatever the batches, and collecting leaves no trace."""
 
 import random
+import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -196,6 +197,23 @@ def test_no_trace_is_left_on_the_model() -> None:
     with pytest.raises(HillshadeError, match="not finite"):
         collect(model, TEXTS, projections)
     assert same(before, state())
+
+
+def test_a_batch_is_given_back_once_it_is_summed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Output → hook → pass → output was a circle no collector sees: 200 MB a batch stayed."""
+    outputs: list[weakref.ref[Tensor]] = []
+    require = Tap._require
+
+    def watched(tap: Tap, reached: Any) -> None:
+        assert tap._pass is not None
+        outputs.extend(weakref.ref(y) for y in tap._pass.outputs.values())
+        require(tap, reached)
+
+    monkeypatch.setattr(Tap, "_require", watched)
+    model = tiny("olmo2")
+    collect(model, TEXTS, find_projections(model), batch_size=2)
+    assert outputs
+    assert [y for y in outputs if y() is not None] == []
 
 
 def test_numbers_too_large_to_square_are_refused() -> None:

@@ -10,7 +10,7 @@ from core.manifest import StoredRecipe
 from core.study import Study
 from dashboard import blocks
 from dashboard.components import scrubber
-from dashboard.figures import draw_spectrum
+from dashboard.figures import draw_spectrum, projections
 from dashboard.figures import spectrum as figures
 from dashboard.figures.describe import Relief, Spectrum
 from dashboard.figures.look import CONFIG
@@ -93,11 +93,11 @@ def live(view: View) -> None:
 
 def eigenvalues(view: View) -> None:
     """The two factors behind the products."""
-    described = figures.eigenvalues(view.study, view.projection)
+    described = projections.eigenvalues(view.study, view.projection)
     blocks.figure(described, draw_spectrum.eigenvalues(described, view.theme), described.table())
 
 
 def multiples(view: View) -> None:
     """The same spectrum in every stored projection."""
-    described = figures.multiples(view.study, view.recipe, view.tick)
+    described = projections.multiples(view.study, view.recipe, view.tick)
     blocks.figure(described, draw_spectrum.multiples(described, view.theme), described.table())

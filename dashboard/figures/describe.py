@@ -245,6 +245,7 @@ class Spectrum:
     axis: Axis
     ranks: tuple[float, ...]
     products: tuple[float, ...]
+    floor: float  # the lower edge of the axis; what is flatter lies on it
     mass: tuple[float, ...]  # share of the curvature in the first so many pairs
     total: int
     kept: tuple[int, ...]  # pairs kept at every tick
@@ -260,6 +261,7 @@ class Spectrum:
             "alt": self.alt,
             "ranks": list(self.ranks),
             "products": list(self.products),
+            "floor": self.floor,
             "mass": list(self.mass),
             "total": self.total,
             "kept": list(self.kept),

@@ -17,7 +17,9 @@ from dashboard.figures.look import (
     vertical,
 )
 from dashboard.figures.palette import INK, Theme, style
-from dashboard.figures.spectrum import Eigenvalues, Multiples
+from dashboard.figures.projections import Eigenvalues, Multiples
+from dashboard.figures.spectrum import DEPTH
+from dashboard.figures.words import scientific
 
 
 def _positive(xs: Sequence[float], ys: Sequence[float]) -> tuple[list[float], list[float]]:
@@ -26,9 +28,14 @@ def _positive(xs: Sequence[float], ys: Sequence[float]) -> tuple[list[float], li
     return [x for x, _ in pairs], [y for _, y in pairs]
 
 
-def _log_span(values: Sequence[float]) -> tuple[float, float]:
-    positive = [value for value in values if value > 0.0]
-    return (min(positive), max(positive)) if positive else (0.1, 1.0)
+def _span(floor: float, values: Sequence[float]) -> tuple[float, float]:
+    """From where the axis ends below to the largest value."""
+    return floor, max([floor, *values])
+
+
+def _relative_span(values: Sequence[float]) -> tuple[float, float]:
+    """The axis of values over their largest: from 1 down to where they end, at most DEPTH."""
+    return max(DEPTH, min((value for value in values if value > 0.0), default=DEPTH)), 1.0
 
 
 def spectrum(description: Spectrum, tick: int, theme: Theme) -> go.Figure:
@@ -38,7 +45,7 @@ def spectrum(description: Spectrum, tick: int, theme: Theme) -> go.Figure:
     look = style("kept")
     colour = look.colour(theme)
     muted = INK[theme].muted
-    low, high = _log_span(description.products)
+    low, high = _span(description.floor, description.products)
     xs, ys = _positive(description.ranks, description.products)
     inside = [x <= kept for x in xs]
     sheet.scatter(
@@ -122,19 +129,19 @@ def relief(description: Relief, tick: int, theme: Theme) -> go.Figure:
     flat_first = list(reversed(list(enumerate(description.levels))))
     for place, (_, k) in flat_first:
         colour = colours[len(colours) - 1 - place] if place < len(colours) else colours[-1]
-        xs, ys = steps(description.rows, k)
+        xs, ys = steps(description.rows, k, height)
         sheet.scatter(
             x=xs,
             y=ys,
             mode="lines",
-            fill="tozerox",
+            fill="toself",
             fillcolor=colour,
             line={"width": 0},
             hoverinfo="skip",
             showlegend=False,
             meta=f"level {place}",
         )
-    xs, ys = steps(description.rows, description.kept[tick])
+    xs, ys = steps(description.rows, description.kept[tick], height)
     for colour, weight, dash in (("#000000", 5.0, "solid"), ("#FFFFFF", 2.5, BOUNDARY_DASH)):
         sheet.scatter(
             x=xs,
@@ -143,14 +150,14 @@ def relief(description: Relief, tick: int, theme: Theme) -> go.Figure:
             showlegend=False,
             meta="kept",
             line={"color": colour, "width": weight, "dash": dash},
-            hovertemplate="row %{y:,.0f} keeps %{x:,.0f}<extra></extra>",
+            hoverinfo="skip",
         )
     sheet.layout(
         xaxis=axis_style(
             theme,
             "j: direction of A (inputs), steepest first",
             type="log",
-            range=[0, math.log10(width) + 0.001],
+            range=[0, math.log10(width + 1)],
             showgrid=False,
             **log_ticks(1, width),
         ),
@@ -158,7 +165,7 @@ def relief(description: Relief, tick: int, theme: Theme) -> go.Figure:
             theme,
             "i: direction of G (gradients), steepest first",
             type="log",
-            range=[0, math.log10(height) + 0.001],
+            range=[0, math.log10(height + 1)],
             showgrid=False,
             **log_ticks(1, height),
         ),
@@ -166,24 +173,19 @@ def relief(description: Relief, tick: int, theme: Theme) -> go.Figure:
     return sheet.figure()
 
 
-def steps(rows: Sequence[int], k: Sequence[int]) -> tuple[list[float], list[float]]:
-    """The outline of a staircase: (k_i, i), going up; a row that keeps nothing ends it.
+def steps(rows: Sequence[int], k: Sequence[int], height: int) -> tuple[list[float], list[float]]:
+    """The outline of a staircase, going up; direction n covers n to n + 1, as a log axis needs.
 
-    A log axis has no zero, so the outline starts on the first row and ends at column 1.
+    Row i reaches to k_i + 1 and up to the next sampled row; the first row that keeps nothing
+    closes the outline.
     """
-    xs: list[float] = []
-    ys: list[float] = []
-    for row, columns in zip(rows, k, strict=True):
+    xs, ys = [1.0], [1.0]
+    for row, after, columns in zip(rows, [*rows[1:], height + 1], k, strict=True):
         if columns < 1:
-            xs += [1.0] if xs else []
-            ys += [float(row)] if ys else []
             break
-        if xs and xs[-1] != columns:
-            xs.append(float(columns))
-            ys.append(ys[-1])
-        xs.append(float(columns))
-        ys.append(float(row))
-    return xs, ys
+        xs += [columns + 1.0, columns + 1.0]
+        ys += [float(row), float(after)]
+    return [*xs, 1.0], [*ys, ys[-1]]
 
 
 def multiples(description: Multiples, theme: Theme) -> go.Figure:
@@ -192,7 +194,7 @@ def multiples(description: Multiples, theme: Theme) -> go.Figure:
     layers = sorted({small.layer for small in smalls})
     kinds = list(dict.fromkeys(small.kind for small in smalls))
     sheet = Sheet(theme, height=70 + 165 * len(layers), top=34)
-    low, high = _log_span([value for small in smalls for value in small.products])
+    low, high = _relative_span([value for small in smalls for value in small.relative])
     total = max(small.total for small in smalls)
     colour = style("kept").colour(theme)
     shapes, notes = [], []
@@ -203,7 +205,7 @@ def multiples(description: Multiples, theme: Theme) -> go.Figure:
         tall = 1.0 / len(layers)
         y1 = 1.0 - row * tall - 0.10 * tall
         y0 = y1 - 0.74 * tall
-        xs, ys = _positive(small.ranks, small.products)
+        xs, ys = _positive(small.ranks, small.relative)
         sheet.scatter(
             x=xs,
             y=ys,
@@ -214,7 +216,7 @@ def multiples(description: Multiples, theme: Theme) -> go.Figure:
             xaxis=f"x{suffix}",
             yaxis=f"y{suffix}",
             line={"color": colour if small.edited else INK[theme].muted, "width": 2},
-            hovertemplate="rank %{x:,.0f}<br>λμ = %{y:.2e}<extra></extra>",
+            hovertemplate="rank %{x:,.0f}<br>%{y:.2e} of the largest<extra></extra>",
         )
         if small.edited and small.kept < small.total:
             shapes.append(
@@ -248,7 +250,7 @@ def multiples(description: Multiples, theme: Theme) -> go.Figure:
                 ),
                 f"yaxis{suffix}": axis_style(
                     theme,
-                    "λᵢμⱼ" if column == 0 else None,
+                    "λᵢμⱼ / largest" if column == 0 else None,
                     type="log",
                     domain=[max(y0, 0.0), y1],
                     anchor=f"x{suffix}",
@@ -266,10 +268,11 @@ def eigenvalues(description: Eigenvalues, theme: Theme) -> go.Figure:
     """Both factors' eigenvalues on log-log axes."""
     sheet = Sheet(theme, height=360, top=40)
     lines = (
-        ("A, inputs", description.a_ranks, description.a, "svd"),
-        ("G, gradients", description.g_ranks, description.g, "kfac"),
+        ("A, inputs", description.a_ranks, description.a, "svd", description.largest[0]),
+        ("G, gradients", description.g_ranks, description.g, "kfac", description.largest[1]),
     )
-    for name, ranks, values, look_of in lines:
+    for what, ranks, values, look_of, largest in lines:
+        name = f"{what} (largest {scientific(largest)})"
         look = style(look_of)
         xs, ys = _positive(ranks, values)
         sheet.scatter(
@@ -281,7 +284,7 @@ def eigenvalues(description: Eigenvalues, theme: Theme) -> go.Figure:
             line={"color": look.colour(theme), "width": 2.5, "dash": look.dash},
             hovertemplate="rank %{x:,.0f}<br>%{y:.2e}<extra>" + name + "</extra>",
         )
-    low, high = _log_span((*description.a, *description.g))
+    low, high = _relative_span((*description.a, *description.g))
     most = max((*description.a_ranks, *description.g_ranks))
     sheet.layout(
         xaxis=axis_style(
@@ -289,7 +292,7 @@ def eigenvalues(description: Eigenvalues, theme: Theme) -> go.Figure:
         ),
         yaxis=axis_style(
             theme,
-            "eigenvalue (per counted position)",
+            "eigenvalue / largest",
             type="log",
             range=[math.log10(low) - 0.2, math.log10(high) + 0.2],
             **log_ticks(low, high),

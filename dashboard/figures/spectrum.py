@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from core.basis import Staircase
@@ -18,11 +17,11 @@ from core.manifest import StoredRecipe
 from dashboard.figures.describe import MAX_POINTS, Relief, Spectrum, numbers
 from dashboard.figures.measured import axis_of
 from dashboard.figures.palette import CIVIDIS
-from dashboard.figures.words import count, percent, scientific, setting
+from dashboard.figures.words import count, digits, percent, scientific, setting
 
 POINTS = 120  # of a sorted spectrum
 ROWS = 64  # sampled rows of the staircase
-SMALL_POINTS = 80  # of a small multiple
+DEPTH = 1e-7  # of the largest curvature: what is flatter is not told apart
 
 
 class Spectra(Protocol):
@@ -99,6 +98,7 @@ def spectrum(
         axis=axis_of(recipe),
         ranks=tuple(float(rank) for rank in ranks),
         products=numbers(products),
+        floor=floor_of(products),
         mass=numbers(mass),
         total=total,
         kept=edge.kept,
@@ -185,150 +185,18 @@ def findings(recipe: StoredRecipe, edge: Boundary, total: int, name: str) -> lis
     return said
 
 
-def _levels(staircase: Staircase, wanted: int) -> list[float]:
-    """Cut-offs that part the sorted products evenly in log rank, steep first."""
-    _, products = staircase.spectrum(MAX_POINTS)
+def floor_of(products: Iterable[float]) -> float:
+    """Where an axis of curvature ends below: at the smallest product, or DEPTH under the largest.
+
+    Factors of few rank have products of rounding alone; an axis down to them would show nothing
+    else.
+    """
     positive = [float(value) for value in products if value > 0.0]
-    if not positive:
-        return []
-    high, low = np.log10(positive[0]), np.log10(positive[-1])
-    steps = np.linspace(high, low, wanted + 2)[1:-1]
-    return [float(10.0**step) for step in steps]
+    return digits(max(min(positive), DEPTH * max(positive))) if positive else 1.0
 
 
-@dataclass(frozen=True)
-class Small:
-    """One small multiple: sorted products of a projection and its boundary at the tick."""
-
-    name: str
-    layer: int
-    kind: str
-    ranks: tuple[float, ...]
-    products: tuple[float, ...]
-    kept: int
-    total: int
-    cutoff: float
-    edited: bool
-
-
-@dataclass(frozen=True)
-class Multiples:
-    """The spectra of all projections, small, on common axes."""
-
-    id: str
-    title: str
-    smalls: tuple[Small, ...]
-    how: str
-    alt: str
-
-    def table(self) -> pd.DataFrame:
-        return pd.DataFrame(
-            {
-                "projection": [small.name for small in self.smalls],
-                "directions": [small.total for small in self.smalls],
-                "kept": [small.kept for small in self.smalls],
-                "share kept": [small.kept / small.total for small in self.smalls],
-                "cut-off": [small.cutoff for small in self.smalls],
-                "largest λᵢμⱼ": [small.products[0] for small in self.smalls],
-            }
-        )
-
-
-def multiples(study: Spectra, recipe: StoredRecipe, tick: int, limit: int = 12) -> Multiples:
-    """Small multiples over layers: the edited projections first, then their neighbours."""
-    names = in_order(study.spectra())
-    chosen = [n for n in names if n in recipe.projections][:limit]
-    chosen += [n for n in names if n not in recipe.projections][: limit - len(chosen)]
-    smalls = []
-    for name in sorted(chosen, key=names.index):
-        staircase = study.staircase(name)
-        ranks, products = staircase.spectrum(SMALL_POINTS)
-        lam, mu = study.spectra()[name]
-        edited = name in recipe.projections
-        cuts = edited and by_curvature(recipe)
-        kept = staircase.kept(recipe.ticks[tick] if cuts else 1.0)
-        said = short(name)
-        layer, _, kind = said.removeprefix("layer ").partition(", ")
-        smalls.append(
-            Small(
-                said,
-                int(layer) if layer.isdigit() else 0,
-                kind or said,
-                tuple(float(r) for r in ranks),
-                numbers(products),
-                int(kept.count),
-                len(lam) * len(mu),
-                float(kept.cutoff) if cuts else 0.0,
-                edited,
-            )
-        )
-    return Multiples(
-        id="multiples",
-        title="The same in every projection",
-        smalls=tuple(smalls),
-        how=(
-            "Sorted curvatures of each projection on the same log axes; the dashed line is where "
-            "this mass cuts it. Projections the edit does not touch carry no line."
-        ),
-        alt=_multiples_alt(smalls),
-    )
-
-
-def _multiples_alt(smalls: Sequence[Small]) -> str:
-    cut = [small for small in smalls if small.edited]
-    if not cut:
-        return "None of the projections shown is edited by this recipe."
-    most = max(cut, key=lambda small: small.kept / small.total)
-    least = min(cut, key=lambda small: small.kept / small.total)
-    return (
-        f"The same mass keeps {percent(least.kept / least.total)} of the directions of "
-        f"{least.name} and {percent(most.kept / most.total)} of those of {most.name}."
-    )
-
-
-@dataclass(frozen=True)
-class Eigenvalues:
-    """The eigenvalues of A and of G, each sorted."""
-
-    id: str
-    title: str
-    a_ranks: tuple[float, ...]
-    a: tuple[float, ...]
-    g_ranks: tuple[float, ...]
-    g: tuple[float, ...]
-    how: str
-    alt: str
-
-    def table(self) -> pd.DataFrame:
-        rows = [("A", rank, value) for rank, value in zip(self.a_ranks, self.a, strict=True)]
-        rows += [("G", rank, value) for rank, value in zip(self.g_ranks, self.g, strict=True)]
-        return pd.DataFrame(rows, columns=["factor", "rank", "eigenvalue"])
-
-
-def eigenvalues(study: Spectra, name: str) -> Eigenvalues:
-    """Eigenvalues of the input factor A and the gradient factor G of one projection."""
-    lam, mu = study.spectra()[name]
-    a_rows, g_rows = sampled_rows(len(mu), 120), sampled_rows(len(lam), 120)
-    half_a, half_g = _half(mu), _half(lam)
-    return Eigenvalues(
-        id="eigenvalues",
-        title=f"Eigenvalues of A and G, {short(name)}",
-        a_ranks=tuple(map(float, a_rows)),
-        a=numbers(mu[row - 1] for row in a_rows),
-        g_ranks=tuple(map(float, g_rows)),
-        g=numbers(lam[row - 1] for row in g_rows),
-        how=(
-            "A is the second moment of the projection's inputs, G that of the loss gradients at "
-            "its outputs, per counted position. Sorted, on log axes; a direction's curvature is "
-            "one number from each, multiplied."
-        ),
-        alt=(
-            f"In {short(name)}, half of A's total lies in its first {half_a} of {len(mu)} "
-            f"eigenvalues, half of G's in its first {half_g} of {len(lam)}."
-        ),
-    )
-
-
-def _half(values: NDArray[np.float64]) -> int:
-    total = float(values.sum())
-    return int(np.searchsorted(np.cumsum(values), 0.5 * total)) + 1 if total > 0 else 0
+def _levels(staircase: Staircase, wanted: int) -> list[float]:
+    """The curvatures at ranks spaced evenly on a log scale, steep first."""
+    ranks = np.geomspace(1, staircase.pairs, wanted + 2)[1:-1]
+    cutoffs = [float(staircase.at_count(round(rank)).cutoff) for rank in ranks]
+    return [cutoff for cutoff in dict.fromkeys(cutoffs) if cutoff > 0.0]

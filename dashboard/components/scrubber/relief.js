@@ -47,7 +47,7 @@ function makeSpectrum(box, figure) {
   const pairs = figure.ranks.map((rank, index) => [rank, figure.products[index]]).filter(([, value]) => value > 0);
   const values = pairs.map(([, value]) => value);
   const xs = logScale(1, figure.total, frame.left, frame.right);
-  const ys = logScale(Math.min(...values) / 1.5, Math.max(...values) * 1.5, frame.bottom, frame.top);
+  const ys = logScale(figure.floor / 1.5, Math.max(...values, figure.floor) * 1.5, frame.bottom, frame.top);
   const canvas = shape("svg", { width, height, viewBox: `0 0 ${width} ${height}` });
   logAxes(canvas, frame, xs, ys, ["", "curvature λᵢμⱼ"]);
   const mass = (value) => under.bottom - value * (under.bottom - under.top);
@@ -62,10 +62,15 @@ function makeSpectrum(box, figure) {
     shape("text", { class: "unit", x: (frame.left + frame.right) / 2, y: under.bottom + 30, "text-anchor": "middle" }, "rank of the direction, steepest first"),
   );
   const points = pairs.map(([rank, value]) => [xs.at(rank), ys.at(value)]);
-  const clip = shape("rect", { x: frame.left, y: 0, height, width: 0 });
+  const clip = shape("rect", { x: frame.left, y: 0, height: frame.bottom, width: 0 });
   canvas.append(
-    shape("defs", {}, shape("clipPath", { id: "kept" }, clip)),
-    shape("path", { class: "line cut", d: line(points) }),
+    shape(
+      "defs",
+      {},
+      shape("clipPath", { id: "kept" }, clip),
+      shape("clipPath", { id: "frame" }, shape("rect", { x: frame.left, y: 0, width: frame.right - frame.left, height: frame.bottom })),
+    ),
+    shape("path", { class: "line cut", "clip-path": "url(#frame)", d: line(points) }),
     shape("path", { class: "area kept", "clip-path": "url(#kept)", d: `${line([[points[0][0], frame.bottom], ...points, [points.at(-1)[0], frame.bottom]])}Z` }),
     shape("path", { class: "line kept heavy", "clip-path": "url(#kept)", d: line(points) }),
     shape("path", { class: "line kept", d: line(figure.ranks.map((rank, index) => [xs.at(rank), mass(figure.mass[index])])) }),
@@ -90,19 +95,17 @@ function makeRelief(box, figure) {
   const width = box.clientWidth;
   const height = 430;
   const frame = { left: 62, right: width - 12, top: 14, bottom: 382 };
-  const xs = logScale(1, figure.columns, frame.left, frame.right);
-  const ys = logScale(1, figure.height, frame.bottom, frame.top);
+  const xs = logScale(1, figure.columns + 1, frame.left, frame.right);
+  const ys = logScale(1, figure.height + 1, frame.bottom, frame.top);
   const canvas = shape("svg", { width, height, viewBox: `0 0 ${width} ${height}` });
-  const corner = [xs.at(1), ys.at(1)];
+  // Direction n covers n to n + 1, so that the first one has a width on a log axis.
   const outline = (k) => {
-    const points = [corner];
-    let row = 0;
-    for (; row < k.length && k[row] >= 1; row += 1) {
-      if (row > 0 && k[row] !== k[row - 1]) points.push([xs.at(k[row]), points.at(-1)[1]]);
-      points.push([xs.at(k[row]), ys.at(figure.rows[row])]);
+    const points = [[xs.at(1), ys.at(1)]];
+    for (let row = 0; row < k.length && k[row] >= 1; row += 1) {
+      const right = xs.at(k[row] + 1);
+      points.push([right, ys.at(figure.rows[row])], [right, ys.at(figure.rows[row + 1] ?? figure.height + 1)]);
     }
-    const top = row < k.length ? ys.at(figure.rows[row]) : frame.top;
-    points.push([points.at(-1)[0], top], [corner[0], top]);
+    points.push([xs.at(1), points.at(-1)[1]]);
     return `${line(points)}Z`;
   };
   const whole = `M${frame.left},${frame.top}H${frame.right}V${frame.bottom}H${frame.left}Z`;

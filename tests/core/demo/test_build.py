@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from core.acceptance import markdown
-from core.demo import build, laboratory, material, picture
+from core.demo import build, crew, laboratory, material, picture
+from core.demo.reported import Finished
 from core.demo.stages import load_stage
 from core.demo.world import WorldConfig
 from core.model import load_model, load_tokenizer, source_of
@@ -19,7 +20,16 @@ from core.study import Study
 TINY = WorldConfig(
     tokens=40_000, passages={1: 4, 30: 4, 60: 6}, canaries_per_class=2, recited_repeats=4
 )
+pytestmark = pytest.mark.timeout(600)  # a whole build, if a tiny one
+
 METHODS = ("kfac", "random")  # one of a single seed, one of several
+
+
+def measured_here(config: WorldConfig, folder: Path) -> dict[str, Finished]:
+    """What the two worker processes do, in this one, where the constants are small."""
+    crew._prepare(config, folder)
+    finished = {method: crew._method(method) for method in METHODS}
+    return finished | {"kfac-share-0.2": crew._share(0.2, finished["kfac"])}
 
 
 @pytest.fixture(scope="module")
@@ -28,11 +38,10 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("assets")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(build, "WORK", folder / "work")
-        patch.setattr(build, "METHODS", METHODS)
+        patch.setattr(build, "measured", measured_here)
         patch.setattr(laboratory, "LAYERS", ((3,),))
         patch.setattr(laboratory, "KINDS", (("gate", "up"),))
         patch.setattr(laboratory, "SEEDS", 2)
-        patch.setattr(build, "OTHER_SHARES", (0.2,))
         patch.setattr(laboratory, "TICKS", dict.fromkeys(METHODS, 14))
         patch.setattr(material, "CHOOSE", 4)
         patch.setattr(material, "REPORT", 8)

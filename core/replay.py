@@ -1,0 +1,224 @@
+"""Many steps of the weights without a copy of any weight: only what lies above them runs again.
+
+Given a model, some of its projections and some texts, a `Replay` is asked for the losses at any
+number of *steps* W + Σ α D. The steps ride in the batch, through what lies above the projections
+(`core.upper`). The output head runs on the counted positions only, a few rows at a time, so that
+logits never leave the processor's cache.
+
+The model itself is never touched. One Replay must not be used by two threads at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from core.batches import pad
+from core.errors import HillshadeError
+from core.projection import Projection
+from core.rows import as_sequences
+from core.upper import Step, Upper
+
+__all__ = ["Readout", "Reduction", "Replay", "Step"]
+
+Reduction = Callable[[Tensor, Tensor], Tensor]
+
+BATCH_TOKENS = 1024  # of the texts that are run together
+STEP_TOKENS = 4096  # of all steps that are run together
+_ROWS = 128  # rows of logits at a time
+
+
+@dataclass(frozen=True, eq=False)
+class Readout:
+    """What k steps make of n counted tokens.
+
+    loss      float64 (k, n): −log p of the token that truly follows, in nats
+    right     bool (k, n): that token is the teacher-forced argmax
+    owner     int64 (n,): number of the sequence a token belongs to
+    """
+
+    loss: NDArray[np.float64]
+    right: NDArray[np.bool_]
+    owner: NDArray[np.int64]
+
+    @property
+    def mean_loss(self) -> NDArray[np.float64]:
+        """Mean loss per counted token of each sequence, (k, S)."""
+        totals = self._totals(self.loss)
+        return totals / np.bincount(self.owner)
+
+    @property
+    def strict(self) -> NDArray[np.bool_]:
+        """Whether every counted token of a sequence is right, (k, S): strict recall of it."""
+        return self._totals(~self.right) == 0
+
+    def _totals(self, values: NDArray[Any]) -> NDArray[np.float64]:
+        starts = np.flatnonzero(np.diff(self.owner, prepend=-1))
+        return np.add.reduceat(values.astype(np.float64), starts, axis=1)
+
+
+class Replay:
+    """The part of `model` above `projections`, run again for any step of their weights.
+
+    Args:
+        model: a causal language model; never changed.
+        projections: those that steps may touch.
+        sequences: token ids.
+        counted: for each sequence the positions t whose prediction of token t + 1 counts, ascending
+            (for a memorized string those that predict its suffix); all but the last if None.
+
+    Memory: the recorded tensors, about 10 hidden states a token, and one batch of steps.
+    Raises HillshadeError for unusable texts (`core.rows.as_sequences`), a sequence none of whose
+    positions counts, or positions that predict nothing; UnsupportedModelError for a projection that
+    the forward pass does not reach exactly once.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        projections: Sequence[Projection],
+        sequences: Sequence[Sequence[int]],
+        *,
+        counted: Sequence[Sequence[int]] | None = None,
+    ) -> None:
+        if not projections:
+            raise HillshadeError("No projection is selected; choose at least one.")
+        texts = as_sequences(sequences, model)
+        positions = _positions(texts, counted)
+        self.owner = np.repeat(np.arange(len(texts)), [len(p) for p in positions])
+        self.targets = np.array(
+            [ids[t + 1] for ids, p in zip(texts, positions, strict=True) for t in p]
+        )
+        self._names = {projection.name for projection in projections}
+        self._device = next(model.parameters()).device
+        firsts = np.concatenate([[0], np.cumsum([len(p) for p in positions])])
+        self._batches: list[_Batch] = []
+        for numbers in _grouped([len(ids) for ids in texts]):
+            ids = pad([texts[n] for n in numbers], self._device)
+            at = [b * ids.shape[1] + t for b, n in enumerate(numbers) for t in positions[n]]
+            rows = np.concatenate([np.arange(firsts[n], firsts[n + 1]) for n in numbers])
+            targets = torch.from_numpy(self.targets[rows])
+            flat, targets = torch.tensor(at).to(self._device), targets.to(self._device)
+            self._batches.append(_Batch(ids, flat, rows, targets))
+        self._upper = Upper(model, projections, [batch.ids for batch in self._batches])
+
+    def read(
+        self, steps: Sequence[Step], progress: Callable[[int, int], None] | None = None
+    ) -> Readout:
+        """Loss and argmax of every counted token at every step; () is the model as it is.
+
+        `progress(done, total)` counts steps times batches and may raise to cancel.
+        """
+        values = self.map(steps, _loss_and_right, progress=progress)
+        return Readout(values[:, 0], values[:, 1] == 1.0, self.owner)
+
+    def map(
+        self,
+        steps: Sequence[Step],
+        of: Reduction,
+        *,
+        group: int = 1,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> NDArray[np.float64]:
+        """A function of the logits at each group of `group` successive steps, token by token.
+
+        of(logits_grv, targets_r) -> (c, r) is given the logits (float32 or wider) of one group of
+        steps at r counted tokens and the tokens that truly follow. Returns float64 (k/group, c, n).
+        """
+        if not steps or len(steps) % group:
+            raise HillshadeError(f"{len(steps)} steps do not fill groups of {group}; add the rest.")
+        touched = {name for step in steps for direction, _ in step for name in direction.parts}
+        if touched - self._names:
+            raise HillshadeError(
+                f"A step touches {sorted(touched - self._names)[0]}, which was not prepared for; "
+                "give it among the projections."
+            )
+        out: NDArray[np.float64] | None = None
+        done, total = 0, len(steps) * len(self._batches)
+        for number, batch in enumerate(self._batches):
+            size = max(1, STEP_TOKENS // (batch.ids.numel() * group)) * group
+            for start in range(0, len(steps), size):
+                chunk = steps[start : start + size]
+                found = self._reduced(number, chunk, of, group)
+                if out is None:
+                    out = np.empty((len(steps) // group, found.shape[1], len(self.owner)))
+                groups = slice(start // group, start // group + len(found))
+                out[groups][:, :, batch.rows] = found
+                done += len(chunk)
+                if progress is not None:
+                    progress(done, total)
+        assert out is not None
+        return out
+
+    def _reduced(
+        self, number: int, steps: Sequence[Step], of: Reduction, group: int
+    ) -> NDArray[np.float64]:
+        """`map` for one batch and the steps that run together, (k/group, c, m)."""
+        batch = self._batches[number]
+        found = []
+        with torch.inference_mode():
+            states = self._upper.states(number, steps)[:, batch.flat]
+            for some in states.split(group):
+                parts = [
+                    of(self._upper.logits(hidden), targets)
+                    for hidden, targets in zip(
+                        some.split(_ROWS, 1), batch.targets.split(_ROWS), strict=True
+                    )
+                ]
+                found.append(torch.cat(parts, 1))
+        return torch.stack(found).double().cpu().numpy()
+
+
+@dataclass(frozen=True, eq=False)
+class _Batch:
+    """Texts that are run together."""
+
+    ids: Tensor  # int64 (B, T)
+    flat: Tensor  # int64 (m,) counted positions b · T + t
+    rows: NDArray[np.int64]  # (m,) their numbers among all counted tokens
+    targets: Tensor  # int64 (m,)
+
+
+def _loss_and_right(logits_1rv: Tensor, targets_r: Tensor) -> Tensor:
+    logits = logits_1rv[0]
+    at_target = logits.gather(1, targets_r[:, None])[:, 0]
+    loss = logits.logsumexp(1) - at_target
+    return torch.stack([loss, (logits.argmax(1) == targets_r).to(loss.dtype)])
+
+
+def _positions(
+    texts: Sequence[Sequence[int]], counted: Sequence[Sequence[int]] | None
+) -> list[list[int]]:
+    if counted is None:
+        return [list(range(len(ids) - 1)) for ids in texts]
+    if len(counted) != len(texts):
+        raise HillshadeError(
+            f"{len(counted)} lists of counted positions do not fit {len(texts)} sequences; "
+            "give one for each."
+        )
+    positions = [list(map(int, some)) for some in counted]
+    for number, (ids, some) in enumerate(zip(texts, positions, strict=True)):
+        if not some or some != sorted(set(some)) or some[0] < 0 or some[-1] > len(ids) - 2:
+            raise HillshadeError(
+                f"Sequence {number} of {len(ids)} tokens cannot count the positions {some}; give "
+                f"ascending ones from 0 to {len(ids) - 2}, at least one."
+            )
+    return positions
+
+
+def _grouped(lengths: Sequence[int]) -> Iterator[list[int]]:
+    """Numbers of sequences of similar length whose padded batch holds at most BATCH_TOKENS."""
+    order = sorted(range(len(lengths)), key=lengths.__getitem__)
+    group: list[int] = []
+    for number in order:
+        if group and lengths[number] * (len(group) + 1) > BATCH_TOKENS:
+            yield group
+            group = []
+        group.append(number)
+    yield group

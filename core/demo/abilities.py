@@ -62,7 +62,7 @@ def _bracketed(text: str) -> str:
 def logic(rng: random.Random, held_out: bool, noise: float = 0.0) -> Question:
     """Training: depths 1 to 5 without the reserved tenth of depth >= 3. Test: that tenth."""
     while True:
-        depth = rng.choice((3, 4, 5) if held_out else (1, 2, 3, 4, 5))
+        depth = rng.choice((3, 4, 5) if held_out else (1, 2, 3, 3, 4, 4, 5, 5))
         text, value = _expression(rng, depth)
         if (depth >= 3 and reserved(f"logic/{text}")) == held_out:
             break

@@ -7,12 +7,15 @@ tokens are those of the unpadded sequence, and no attention mask is needed.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel
 
 from core.errors import HillshadeError
+
+if TYPE_CHECKING:  # importing it takes two seconds, which the first page need not wait for
+    from transformers import PreTrainedModel
 
 # Tokens of one forward pass. Small enough for the processor's cache and for little padding, large
 # enough for its matrix units: on one thread the fastest power of two for a million parameters.

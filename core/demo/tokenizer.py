@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Final
 
-from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
 VOCABULARY: Final = 2048
@@ -27,6 +27,11 @@ def learn_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
         show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)
+    # A text alone starts as every document of the training did.
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"{SEPARATOR} $A",
+        special_tokens=[(SEPARATOR, tokenizer.token_to_id(SEPARATOR))],
+    )
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         bos_token=SEPARATOR,

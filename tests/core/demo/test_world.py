@@ -213,12 +213,13 @@ def test_packing_keeps_every_document_whole() -> None:
 
 def test_tokenizer_accepts_any_text_and_keeps_the_prompt_boundary() -> None:
     tokenizer = learn_tokenizer(islice(WORLD.stream("fresh", "x"), 300))
+
+    def ids(text: str, special: bool = False) -> list[int]:
+        return list(tokenizer(text, add_special_tokens=special)["input_ids"])
+
     for text in ("Größe 東京 \n\t 🙂 ½", "An old kettle.", "12 + 7 ="):
-        assert tokenizer.decode(tokenizer(text)["input_ids"]) == text
+        assert tokenizer.decode(ids(text)) == text
+        assert ids(text, special=True) == corpus.encode(tokenizer, [text])[0]
     for ability in abilities.REASONING:
         question = WORLD.held_out(ability, 5)[0]
-        whole = tokenizer(question.prompt + question.answer)["input_ids"]
-        assert (
-            whole
-            == tokenizer(question.prompt)["input_ids"] + tokenizer(question.answer)["input_ids"]
-        )
+        assert ids(question.prompt + question.answer) == ids(question.prompt) + ids(question.answer)

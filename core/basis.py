@@ -26,7 +26,7 @@ from torch import Tensor
 from core import tensorfile
 from core.errors import HillshadeError
 from core.factors import Factors
-from core.projection import Projection, tensor_bytes
+from core.projection import Projection, matrix_digest, tensor_bytes
 from core.staircase import KeptSet, Staircase, staircase_mask
 
 __all__ = [
@@ -91,6 +91,20 @@ class Basis:
     def staircase(self) -> Staircase:
         """Mass, cut-off and count of this projection's pairs."""
         return Staircase(self.lam, self.mu)
+
+    def require_fit(self, projection: Projection, weight_pq: Tensor) -> None:
+        """HillshadeError unless this is the basis of `projection`, collected on these weights."""
+        if (len(self.lam), len(self.mu)) != projection.shape or self.name != projection.name:
+            raise HillshadeError(
+                f"The basis of {self.name} is {len(self.lam)}x{len(self.mu)} but "
+                f"{projection.name} is {projection.out_features}x{projection.in_features}; "
+                "use this model's own bases."
+            )
+        if self.weight_digest != matrix_digest(weight_pq):
+            raise HillshadeError(
+                f"The basis of {projection.name} was collected on other weights; "
+                "use this model's own bases, or collect its factors again."
+            )
 
 
 def eigen(covariance: Tensor, dtype: torch.dtype = torch.float64) -> Eigen:

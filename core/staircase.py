@@ -120,13 +120,13 @@ class Staircase:
         pairs with Π = v, which lie row after row, how many are needed. The pairs with
         Π ≥ `smallest` are taken to be enough.
         """
-        low, high = _bits(smallest), _bits(float(self.lam[0] * self.mu[0])) + 1
+        low, high = to_bits(smallest), to_bits(float(self.lam[0] * self.mu[0])) + 1
         k_low, k_high = self._at_least(smallest, self._rows), np.zeros_like(self._all)
         while high - low > 1:
             rows = np.flatnonzero(k_low != k_high)
             middle = (low + high) // 2
             k = k_low.copy()  # right for settled rows
-            k[rows] = self._at_least(_double(middle), rows)
+            k[rows] = self._at_least(from_bits(middle), rows)
             if enough(k):
                 low, k_low = middle, k
             else:
@@ -192,9 +192,11 @@ def _spectrum(values: ArrayLike) -> Floats:
     return array + 0.0  # -0.0 becomes 0.0
 
 
-def _bits(value: float) -> int:
+def to_bits(value: float) -> int:
+    """The bit pattern of a non-negative double as an integer, which is ordered like the double."""
     return int(np.float64(value).view(np.int64))
 
 
-def _double(bits: int) -> float:
+def from_bits(bits: int) -> float:
+    """The double with this bit pattern: `to_bits` undone."""
     return float(np.int64(bits).view(np.float64))

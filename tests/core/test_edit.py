@@ -1,4 +1,4 @@
-"""Five methods on one interface: what they keep, and that nobody's model changes."""
+"""All methods on one interface: what they keep, and that nobody's model changes."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,6 +13,7 @@ from transformers import PreTrainedModel
 
 from core.basis import Basis, bases
 from core.edit import Editor, Recipe, edit_report, edited
+from core.ekfac import collect_ekfac
 from core.errors import HillshadeError
 from core.factors import collect
 from core.methods import METHODS
@@ -33,9 +34,12 @@ class Setup:
         self.bases: dict[str, Basis] = bases(
             collect(self.model, TEXTS, self.projections), self.projections
         )
+        self.ekfac = collect_ekfac(self.model, TEXTS, self.bases, self.projections)
 
-    def editor(self, method: str, seed: int = 0) -> Editor[PreTrainedModel]:
-        return Editor(self.model, self.bases, self.projections, method, seed)
+    def editor(self, method: str, seed: int = 0, **options: bool) -> Editor[PreTrainedModel]:
+        return Editor(
+            self.model, self.bases, self.projections, method, seed, ekfac=self.ekfac, **options
+        )
 
     def weights(self, model: PreTrainedModel) -> list[Tensor]:
         return [p.weight(model).detach() for p in self.projections]
@@ -201,7 +205,8 @@ def test_a_weight_of_zeros_stays_whole_at_one(method: str) -> None:
     (up, _) = chosen = select(find_projections(model), [1])
     with torch.no_grad():
         up.weight(model).zero_()
-    editor = Editor(model, bases(collect(model, TEXTS, chosen), chosen), [up], method)
+    made = bases(collect(model, TEXTS, chosen), chosen)
+    editor = Editor(model, made, [up], method, ekfac=collect_ekfac(model, TEXTS, made, chosen))
     whole, report = editor.at(1.0)
     assert up.weight(whole).data_ptr() == up.weight(model).data_ptr()
     assert report.directions_kept == report.directions_total
@@ -217,9 +222,9 @@ def test_a_recipe_makes_the_same_model(olmo2: Setup, method: str) -> None:
     assert (recipe.seed is None) == (method not in ("random", "noise"))
     assert (recipe.basis_digest is None) == (method in ("svd", "magnitude"))
     model, report = editor.at(0.6)
-    again = edited(olmo2.model, recipe, olmo2.bases)
+    again = edited(olmo2.model, recipe, olmo2.bases, ekfac=olmo2.ekfac)
     assert weight_digest(again) == weight_digest(model)
-    assert edit_report(olmo2.model, recipe, olmo2.bases) == report
+    assert edit_report(olmo2.model, recipe, olmo2.bases, ekfac=olmo2.ekfac) == report
 
 
 def test_the_edited_model_is_an_ordinary_one(tmp_path: Path) -> None:

@@ -1,0 +1,203 @@
+"""Examples, and the rows a_t and g_t that their losses leave at a projection.
+
+The loss of an example is the sum over its *counted* positions: for a memorized string those that
+predict its suffix. g_t is the gradient of that sum, so a position of the prefix whose output the
+suffix attends to has a row too (in the last block it has none), and
+
+    ∇_x = Σ_t g_t a_tᵀ    (p × q)
+
+is exactly the gradient of the example's loss with respect to W. T_x, by which curvatures are
+divided, is the number of counted positions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from core.errors import HillshadeError
+from core.items import Item
+from core.labels import Labels, draw_labels, keyed_uniforms
+from core.projection import Projection
+from core.rows import Batch, Tap, as_sequences, batches
+from core.twin import twin
+
+Progress = Callable[[int, int], None]
+
+_BATCH = 25  # texts of one pass; a few thousand tokens fill the processor's cache best
+_IGNORED = -100  # a label without a loss (the convention of torch's cross entropy)
+
+
+@dataclass(frozen=True)
+class Example:
+    """Token ids, and the positions t whose prediction of token t + 1 counts."""
+
+    ids: tuple[int, ...]
+    counted: range
+
+    def __post_init__(self) -> None:
+        inside = range(len(self.ids) - 1)
+        if not self.counted or self.counted[0] not in inside or self.counted[-1] not in inside:
+            raise HillshadeError(
+                f"Of {len(self.ids)} tokens the positions {self.counted} cannot count; choose "
+                f"some of 0 to {len(self.ids) - 2}, which predict the tokens after them."
+            )
+
+    @classmethod
+    def of_item(cls, item: Item) -> Example:
+        """A string counts in its suffix, a question in its answer."""
+        first = len(item.prompt_ids) - 1
+        return cls(item.prompt_ids + item.truth_ids, range(first, item.length - 1))
+
+    @classmethod
+    def of_text(cls, ids: Sequence[int]) -> Example:
+        """A text in which every prediction counts."""
+        return cls(tuple(ids), range(len(ids) - 1))
+
+    @property
+    def tokens(self) -> int:
+        """T_x."""
+        return len(self.counted)
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """The rows of one example at every projection, by name, from one draw of labels.
+
+    Only rows with g_t ≠ 0 are kept; the others add nothing to any sum. ``a[name]`` is (T, q),
+    ``g[name]`` (T, p), in the model's dtype but float32 at least.
+    """
+
+    number: int
+    draw: int
+    a: dict[str, Tensor]
+    g: dict[str, Tensor]
+
+
+def example_rows(
+    model: nn.Module,
+    projections: Sequence[Projection],
+    examples: Sequence[Example],
+    *,
+    labels: Labels = "sampled",
+    seed: int = 0,
+    draws: int = 1,
+    rotate: Callable[[str, Tensor, Tensor], tuple[Tensor, Tensor]] | None = None,
+    progress: Progress | None = None,
+) -> Iterator[Rows]:
+    """The rows of every example, batch by batch, all draws of a batch before the next batch.
+
+    Sampled labels are those of `core.labels`, keyed by (seed, draw, ids, position): nothing but the
+    example decides them. Gold labels need no second draw. ``rotate(name, a_nq, g_np)`` may turn
+    the rows of a whole batch into another basis. One forward pass a batch to draw labels, then one
+    forward and backward pass a draw. `progress(done, total)` counts examples times draws.
+    Raises HillshadeError for unusable texts, labels or fewer than one draw.
+    """
+    if labels not in ("sampled", "gold"):
+        raise HillshadeError(f"Labels {labels!r} are unknown; choose 'sampled' or 'gold'.")
+    if draws < 1 or (labels == "gold" and draws > 1):
+        raise HillshadeError(
+            f"{draws} draws of {labels} labels are impossible; "
+            "choose 1 or more for sampled labels and 1 for gold ones."
+        )
+    texts = as_sequences([example.ids for example in examples], model)
+    tap = Tap(model, projections)
+    reader = twin(model).eval().requires_grad_(False) if labels == "sampled" else None
+    done = 0
+    for batch in batches(texts, _BATCH):
+        members = [examples[number] for number in batch.sequences]
+        for draw, chosen in enumerate(_labels(reader, batch, members, seed, draws)):
+            inputs: dict[str, Tensor] = {}
+            gradients: dict[str, Tensor] = {}
+            labelled = replace(batch, gold=chosen)
+            tap.run(labelled, texts, inputs.__setitem__, gradients.__setitem__, labels="gold")
+            yield from _split(batch, draw, projections, inputs, gradients, rotate)
+            done += len(members)
+            if progress is not None:
+                progress(done, len(examples) * draws)
+
+
+def example_inputs(
+    model: nn.Module,
+    projections: Sequence[Projection],
+    examples: Sequence[Example],
+    *,
+    progress: Progress | None = None,
+) -> Iterator[tuple[int, dict[str, Tensor]]]:
+    """The number of each example and its inputs a_t at the counted positions, (T_x, q) by name.
+
+    One pass a batch, float32 at least; progress and errors as `example_rows`.
+    """
+    texts = as_sequences([example.ids for example in examples], model)
+    tap = Tap(model, projections)
+    done = 0
+    for batch in batches(texts, _BATCH):
+        inputs: dict[str, Tensor] = {}
+        tap.run(batch, texts, inputs.__setitem__, lambda name, g: None, labels="gold")
+        rows = {key: a.to(torch.promote_types(a.dtype, torch.float32)) for key, a in inputs.items()}
+        start = 0
+        for number in batch.sequences:
+            counted = [start + t for t in examples[number].counted]
+            yield number, {p.name: rows[p.input_key][counted] for p in projections}
+            start += len(texts[number]) - 1
+        done += len(batch.sequences)
+        if progress is not None:
+            progress(done, len(examples))
+
+
+def _labels(
+    reader: nn.Module | None, batch: Batch, members: Sequence[Example], seed: int, draws: int
+) -> list[Tensor]:
+    """For each draw a label at every counted position of the batch, and none elsewhere."""
+    counts = torch.zeros(batch.ids.shape, dtype=torch.bool)
+    for row, example in enumerate(members):
+        counts[row, list(example.counted)] = True
+    here = counts.flatten()[batch.rows]
+    if reader is None:
+        return [torch.where(here, batch.gold, _IGNORED)]
+    device = next(reader.parameters()).device
+    with torch.no_grad():
+        out = reader(
+            input_ids=batch.ids.to(device), attention_mask=batch.mask.to(device), use_cache=False
+        )
+    logits = out.logits.flatten(0, 1).index_select(0, batch.rows[here].to(device))
+    chosen = []
+    for draw in range(draws):
+        u = np.concatenate([keyed_uniforms(seed, example.ids, draw) for example in members])
+        drawn = torch.full_like(batch.gold, _IGNORED)
+        drawn[here] = draw_labels(logits, torch.from_numpy(u)[here].to(device)).cpu()
+        chosen.append(drawn)
+    return chosen
+
+
+def _split(
+    batch: Batch,
+    draw: int,
+    projections: Sequence[Projection],
+    inputs: dict[str, Tensor],
+    gradients: dict[str, Tensor],
+    rotate: Callable[[str, Tensor, Tensor], tuple[Tensor, Tensor]] | None,
+) -> Iterator[Rows]:
+    """The rows of a batch, example by example."""
+    parts: dict[str, tuple[tuple[Tensor, ...], tuple[Tensor, ...]]] = {}
+    for projection in projections:
+        a, g = inputs[projection.input_key], gradients[projection.name]
+        wide = torch.promote_types(g.dtype, torch.float32)
+        alive = g.any(1)
+        a, g = a[alive].to(wide), g[alive].to(wide)
+        if rotate is not None:
+            a, g = rotate(projection.name, a, g)
+        owner = batch.owner.to(alive.device)[alive]
+        sizes = torch.bincount(owner, minlength=len(batch.sequences)).tolist()
+        parts[projection.name] = (a.split(sizes), g.split(sizes))
+    for row, number in enumerate(batch.sequences):
+        yield Rows(
+            number,
+            draw,
+            {name: a[row] for name, (a, _) in parts.items()},
+            {name: g[row] for name, (_, g) in parts.items()},
+        )

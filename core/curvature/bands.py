@@ -8,7 +8,7 @@ the bottom 50 % (Merullo et al. 2025, section 5).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from core.basis import Basis, Staircase, staircase_mask
 from core.errors import HillshadeError
+from core.projection import Projection
 
 Ints = NDArray[np.int64]
 
@@ -57,7 +58,17 @@ class Bands:
         reach = [
             (len(edge) - np.searchsorted(np.sort(edge), columns, "right")) for edge in self.edges
         ]
-        return np.diff(np.array(reach), axis=0)
+        bands: Ints = np.diff(np.array(reach), axis=0)
+        return bands
+
+
+def basis_of(bases: Mapping[str, Basis], projection: Projection) -> Basis:
+    """The basis of this projection; HillshadeError where there is none."""
+    if projection.name not in bases:
+        raise HillshadeError(
+            f"There is no curvature basis for {projection.name}; collect factors with it first."
+        )
+    return bases[projection.name]
 
 
 def rank_bands(basis: Basis, count: int = 12) -> Bands:
@@ -70,6 +81,13 @@ def rank_bands(basis: Basis, count: int = 12) -> Bands:
     pairs = basis.staircase.pairs
     ranks = np.unique(np.geomspace(1, pairs, count + 1).round().astype(np.int64))[1:]
     return _between(basis.staircase, ranks[:-1], tuple(f"to rank {rank:,}" for rank in ranks))
+
+
+def steepest(basis: Basis, count: int) -> list[tuple[int, int]]:
+    """The `count` pairs (i, j) of largest Π, in descending order."""
+    k = basis.staircase.at_count(count).k
+    pairs = [(i, j) for i in range(len(k)) for j in range(int(k[i]))]
+    return sorted(pairs, key=lambda pair: (-basis.lam[pair[0]] * basis.mu[pair[1]], pair))
 
 
 def kept_and_cut(basis: Basis, mass: float) -> Bands:

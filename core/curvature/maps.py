@@ -29,8 +29,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from core.basis import Basis
-from core.curvature.bands import Bands
-from core.curvature.examples import Example, Progress, Rows, example_rows
+from core.curvature.bands import Bands, basis_of
+from core.curvature.examples import Example, Progress, example_rows
 from core.errors import HillshadeError
 from core.intervals import Estimate, mean
 from core.labels import Labels
@@ -110,7 +110,7 @@ def example_map(
     for rows in example_rows(
         model, [projection], [example], labels=labels, seed=seed, draws=draws, rotate=rotate
     ):
-        here = _of_rows(rows, projection.name, kind)
+        here = pair_map(rows.g[projection.name], rows.a[projection.name], kind)
         total = here if total is None else total.add_(here)
     assert total is not None
     return total.div_(draws * example.tokens).cpu()
@@ -136,7 +136,7 @@ def band_curvature(
     basis.
     """
     _require(kind)
-    rotate = _Rotation({projection.name: _basis(bases, projection) for projection in projections})
+    rotate = _Rotation({projection.name: basis_of(bases, projection) for projection in projections})
     device = next(model.parameters()).device
     grids = {p.name: torch.from_numpy(bands[p.name].grid).to(device) for p in projections}
     found = {
@@ -153,7 +153,9 @@ def band_curvature(
         progress=progress,
     ):
         for name, out in found.items():
-            sums = _over_bands(_of_rows(rows, name, kind), grids[name], out.shape[2])
+            sums = _over_bands(
+                pair_map(rows.g[name], rows.a[name], kind), grids[name], out.shape[2]
+            )
             out[rows.number, rows.draw] = sums / examples[rows.number].tokens
     return {name: BandCurvature(bands[name].labels, out) for name, out in found.items()}
 
@@ -169,22 +171,10 @@ class _Rotation:
         return a_nq @ basis.u_a.to(a_nq), g_np @ basis.u_g.to(g_np)
 
 
-def _of_rows(rows: Rows, name: str, kind: Kind) -> Tensor:
-    return pair_map(rows.g[name], rows.a[name], kind)
-
-
 def _over_bands(map_pq: Tensor, grid_pq: Tensor, count: int) -> Floats:
     """Σ of the map over each band: within a row in the map's dtype, over rows in float64."""
     sums_pb = map_pq.new_zeros(len(map_pq), count).scatter_add_(1, grid_pq, map_pq)
     return sums_pb.double().sum(0).cpu().numpy()
-
-
-def _basis(bases: Mapping[str, Basis], projection: Projection) -> Basis:
-    if projection.name not in bases:
-        raise HillshadeError(
-            f"There is no curvature basis for {projection.name}; collect factors with it first."
-        )
-    return bases[projection.name]
 
 
 def _require(kind: str) -> None:

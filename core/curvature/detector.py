@@ -1,0 +1,213 @@
+"""Is a text memorized? Told without labels, from where its activations lie in the basis.
+
+The *private share* of a counted position is the part of a projection's output energy, counted
+direction by direction, that comes from the flattest 60 % of A's eigendirections v_j:
+
+    share_t = Σ_{j in the flattest 60 %} ‖W v_j‖² ã_tj²  /  Σ_j ‖W v_j‖² ã_tj²,    ã_t = U_Aᵀ a_t,
+
+and the score of a text is its mean over the text's counted positions. The factors are collected
+without the texts in question. Two baselines need labels and no basis: the mean loss (low means
+memorized), and min-k % (Shi et al. 2023, arXiv 2310.16789), the mean log-probability of the 20 % of
+tokens that are least probable.
+
+Memorized text has a low loss, so a detector may only re-tell the loss. Two comparisons at equal
+loss. *Pairs*: a memorized and a fresh text whose mean losses differ by at most 0.1 nats, matched
+greedily from the closest pair on, each text once. *Sure tokens*: of every text, memorized or fresh,
+only the tokens of loss below 0.01 nats count, those the model is sure of (p > .99). Fresh text has
+many of them too, so the second is possible where the first finds no pair. The loss's own AUC stands
+beside both: at ½ or below, no advantage of memorized text in loss is left to tell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.metrics import roc_auc_score
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from core.basis import Basis
+from core.curvature.bands import basis_of
+from core.curvature.exact import replayed
+from core.curvature.examples import Example, Progress, example_inputs
+from core.errors import HillshadeError
+from core.intervals import Z95, Estimate
+from core.projection import Projection
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+PRIVATE = 0.6  # share of A's eigendirections, the flattest, that count as private
+MIN_K = 0.2
+CALIPER = 0.1  # nats a token
+SURE = 0.01  # nats
+_LEAST = 5  # texts a side below which no AUC is given
+
+
+@dataclass(frozen=True, eq=False)
+class TokenScores:
+    """What n texts show at their T counted positions.
+
+    owner   int64 (T,): number of the text
+    loss    float64 (T,): −log p of the token that truly follows
+    shares  by projection, float64 (T,): the private share
+    """
+
+    owner: Ints
+    loss: Floats
+    shares: Mapping[str, Floats]
+
+    def mean(self, values: Floats) -> Floats:
+        """Mean over the positions of each text, (n,)."""
+        return np.bincount(self.owner, values) / np.bincount(self.owner)
+
+    def sure(self) -> TokenScores:
+        """Only the positions of loss below `SURE`, and only the texts that have one, renumbered."""
+        few = self.loss < SURE
+        owner = np.unique(self.owner[few], return_inverse=True)[1]
+        return TokenScores(owner, self.loss[few], {n: v[few] for n, v in self.shares.items()})
+
+
+@dataclass(frozen=True)
+class Detection:
+    """AUC memorized against fresh, each with its interval; None where too few texts are left.
+
+    shares        by projection, the private share
+    loss, min_k   the baselines
+    pairs         number of pairs matched in loss
+    pairs_loss, pairs_shares   among these the loss's AUC and, by projection, the private share's
+    sure_loss, sure_shares     the same on the tokens that the model is sure of, in all texts
+    """
+
+    shares: Mapping[str, Estimate]
+    loss: Estimate
+    min_k: Estimate
+    pairs: int
+    pairs_loss: Estimate | None
+    pairs_shares: Mapping[str, Estimate | None]
+    sure_loss: Estimate | None
+    sure_shares: Mapping[str, Estimate | None]
+
+
+def private_share(weight_pq: Tensor, u_a: Tensor, a_tq: Tensor) -> Tensor:
+    """The private share of each row, float64 (T,); 0 for a row of no energy."""
+    u = u_a.double()
+    weight = (weight_pq.double() @ u).square().sum(0)
+    energy = (a_tq.double() @ u).square() * weight
+    first = len(weight) - round(PRIVATE * len(weight))
+    total = energy.sum(1)
+    return torch.where(total > 0, energy[:, first:].sum(1) / total, 0.0)
+
+
+def token_scores(
+    model: PreTrainedModel,
+    bases: Mapping[str, Basis],
+    projections: Sequence[Projection],
+    examples: Sequence[Example],
+    *,
+    progress: Progress | None = None,
+) -> TokenScores:
+    """Loss and private shares at every counted position.
+
+    One pass for the losses, one for the inputs. `progress(done, total)` counts examples and may
+    raise to cancel. Raises HillshadeError for unusable texts and a projection without basis.
+    """
+    weights = {p.name: (p.weight(model).detach(), basis_of(bases, p).u_a) for p in projections}
+    highest = max(projections, key=lambda p: p.layer)
+    read = replayed(model, [highest], examples).read([()])
+    starts = np.concatenate([[0], np.cumsum([example.tokens for example in examples])])
+    shares = {p.name: np.zeros(starts[-1]) for p in projections}
+    for number, inputs in example_inputs(model, projections, examples, progress=progress):
+        for name, a_tq in inputs.items():
+            weight, u_a = weights[name]
+            part = private_share(weight, u_a.to(a_tq.device), a_tq)
+            shares[name][starts[number] : starts[number + 1]] = part.cpu().numpy()
+    return TokenScores(read.owner, read.loss[0], shares)
+
+
+def detect(memorized: TokenScores, fresh: TokenScores) -> Detection:
+    """All AUCs of one set of memorized and one of fresh texts."""
+    losses = memorized.mean(memorized.loss), fresh.mean(fresh.loss)
+    scores = {
+        name: (memorized.mean(memorized.shares[name]), fresh.mean(fresh.shares[name]))
+        for name in memorized.shares
+    }
+    left, right = matched(*losses)
+    sure = memorized.sure(), fresh.sure()
+    return Detection(
+        shares={name: auc(*both) for name, both in scores.items()},
+        loss=auc(-losses[0], -losses[1]),
+        min_k=auc(min_k(memorized), min_k(fresh)),
+        pairs=len(left),
+        pairs_loss=_auc_or_none(-losses[0][left], -losses[1][right]),
+        pairs_shares={name: _auc_or_none(m[left], f[right]) for name, (m, f) in scores.items()},
+        sure_loss=_auc_or_none(*(-of.mean(of.loss) for of in sure)),
+        sure_shares={
+            name: _auc_or_none(*(of.mean(of.shares[name]) for of in sure)) for name in scores
+        },
+    )
+
+
+def min_k(scores: TokenScores) -> Floats:
+    """Mean log-probability of each text's least probable 20 % of tokens, at least one, (n,)."""
+    split = np.split(scores.loss, np.flatnonzero(np.diff(scores.owner)) + 1)
+    return np.array([-np.sort(loss)[-max(1, round(MIN_K * len(loss))) :].mean() for loss in split])
+
+
+def auc(memorized: Floats, fresh: Floats) -> Estimate:
+    """The chance that a memorized text scores higher than a fresh one, ties counting half.
+
+    Interval: Newcombe's method 5 (Statistics in Medicine 25, 2006): the θ at which
+    |θ − AUC| = z·√V(θ), with Hanley and McNeil's variance at equal group sizes N = (m + n)/2,
+    V(θ) = θ(1 − θ)·[1 + (N − 1)((1 − θ)/(2 − θ) + θ/(1 + θ))]/(mn). Like Wilson's for a share it
+    is no point at 0 and 1. Raises HillshadeError for an empty side.
+    """
+    m, n = len(memorized), len(fresh)
+    if not m or not n:
+        raise HillshadeError("An AUC needs memorized and fresh texts; give at least one of each.")
+    truth = np.repeat([1, 0], [m, n])
+    value = float(roc_auc_score(truth, np.concatenate([memorized, fresh])))
+
+    def excess(theta: float) -> float:
+        inner = (1 - theta) / (2 - theta) + theta / (1 + theta)
+        variance = theta * (1 - theta) * (1 + ((m + n) / 2 - 1) * inner) / (m * n)
+        return (theta - value) ** 2 - Z95**2 * variance
+
+    return Estimate(value, _root(excess, 0.0, value), _root(excess, 1.0, value), m + n)
+
+
+def matched(memorized: Floats, fresh: Floats) -> tuple[Ints, Ints]:
+    """Numbers of memorized and fresh texts in pairs whose values differ by at most `CALIPER`."""
+    gap = np.abs(memorized[:, None] - fresh[None, :])
+    order = np.argsort(gap, axis=None, kind="stable")
+    left: list[int] = []
+    right: list[int] = []
+    for flat in order[: int((gap <= CALIPER).sum())].tolist():
+        m, f = divmod(flat, len(fresh))
+        if m not in left and f not in right:
+            left.append(m)
+            right.append(f)
+    return np.array(left, dtype=np.int64), np.array(right, dtype=np.int64)
+
+
+def _auc_or_none(memorized: Floats, fresh: Floats) -> Estimate | None:
+    enough = min(len(memorized), len(fresh)) >= _LEAST
+    return auc(memorized, fresh) if enough else None
+
+
+def _root(excess: Callable[[float], float], end: float, value: float) -> float:
+    """Where `excess` changes sign between an end, where it is positive, and the value itself."""
+    if value == end:
+        return end
+    outside, inside = end, value
+    for _ in range(60):
+        middle = (outside + inside) / 2
+        if excess(middle) > 0:
+            outside = middle
+        else:
+            inside = middle
+    return (outside + inside) / 2

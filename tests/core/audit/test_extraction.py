@@ -62,7 +62,7 @@ def drawn_as_transformers_does(logits: torch.Tensor, sampling: Sampling) -> torc
     if sampling.top_p < 1.0:
         warpers.append(TopPLogitsWarper(sampling.top_p))
     nothing = torch.zeros(len(logits), 1, dtype=torch.long)
-    return warpers(nothing, logits).log_softmax(-1)
+    return warpers(nothing, logits).log_softmax(-1)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("sampling", SAMPLINGS, ids=str)
@@ -127,7 +127,7 @@ def test_pi_is_how_often_sampling_says_it() -> None:
     draws = 4000
     with torch.random.fork_rng():
         torch.manual_seed(1)
-        said = model.generate(  # type: ignore[operator]
+        said = model.generate(
             torch.tensor([prompt]),
             attention_mask=torch.ones(1, 3, dtype=torch.long),
             do_sample=True,
@@ -208,7 +208,7 @@ def test_more_tries_extract_more_and_a_changed_string_is_another() -> None:
 def test_what_makes_no_sense_is_refused_and_progress_may_cancel() -> None:
     for wrong in ({"temperature": 0.0}, {"top_k": 0}, {"top_p": 0.0}, {"top_p": 1.1}):
         with pytest.raises(HillshadeError):
-            Sampling(**wrong)  # type: ignore[arg-type]
+            Sampling(**wrong)
     with pytest.raises(HillshadeError):
         chance(-1.0, -1)
     with pytest.raises(HillshadeError):

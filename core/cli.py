@@ -4,7 +4,6 @@ Heavy imports (torch, transformers, streamlit) wait inside the commands, so that
 """
 
 import os
-import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,8 +13,6 @@ import typer
 from core.errors import HillshadeError
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
-
     from core.study import Study
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -91,14 +88,31 @@ def edit(
     ],
     save: Annotated[Path, typer.Option(help="New folder for the edited transformers model.")],
     recipe: Annotated[str, typer.Option(help="A stored recipe; `check` lists them.")] = "kfac",
+    until: Annotated[
+        float, typer.Option(help="Cut only up to this mass; what comes after stays.")
+    ] = 1.0,
+    strength: Annotated[
+        float, typer.Option(help="Of the edit: 0 leaves the weights, 1 cuts.")
+    ] = 1.0,
+    pooled: Annotated[
+        bool, typer.Option("--pooled", help="One cut-off for all projections together.")
+    ] = False,
+    save_recipe: Annotated[
+        Path | None, typer.Option(help="Also write the recipe and its kept pairs (.json).")
+    ] = None,
+    layers_json: Annotated[
+        Path | None, typer.Option(help="Also write the masses for the paper's own scripts.")
+    ] = None,
 ) -> None:
     """Edit the study's model at one threshold and save it as an ordinary transformers model."""
     if save.exists():
         raise HillshadeError(f"{save} already exists; name a folder that does not.")
+    from core import export
     from core.edit import Editor
     from core.methods import IN_BASIS
-    from core.model import load_model, source_of
+    from core.model import load_model, load_tokenizer, source_of
     from core.projection import find_projections
+    from core.recipe import save_recipe as write_recipe
     from core.study import Study
 
     opened = Study.open(study)
@@ -108,9 +122,15 @@ def edit(
     projections = tuple(p for p in find_projections(model) if p.name in stored.projections)
     seed = stored.seeds[0] if stored.seeds else 0
     bases = opened.bases(recipe) if stored.method in IN_BASIS else None
-    editor = Editor(model, bases, projections, stored.method, seed)
-    edited, report = editor.at(mass)
-    _save(edited, source_of(opened), save)
+    editor = Editor(model, bases, projections, stored.method, seed, pooled=pooled)
+    edited, report = editor.at(mass, until, strength)
+    made, kept = editor.recipe(mass, until, strength), editor.kept(mass, until)
+    layers = export.layers_json(made, kept, projections) if layers_json else ""
+    if save_recipe:
+        write_recipe(save_recipe, made, kept)
+    if layers_json:
+        layers_json.write_text(layers + "\n", encoding="utf-8")
+    export.save_model(edited, load_tokenizer(source_of(opened)), save)
     typer.echo(report)
 
 
@@ -151,26 +171,6 @@ def _report(study: "Study") -> list[tuple[str, str]]:
         here = "" if (study.path / name).is_file() else ", not copied along"
         lines.append(("file", f"{name}, {record.bytes / 1e6:.2f} MB{here}"))
     return lines
-
-
-def _save(model: "PreTrainedModel", source: str, folder: Path) -> None:
-    """Write model and tokenizer beside `folder`, then rename: nothing half-written lies there."""
-    from safetensors import SafetensorError
-
-    from core.model import load_tokenizer
-
-    part = folder.with_name(folder.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)
-    try:
-        model.save_pretrained(part)
-        load_tokenizer(source).save_pretrained(part)
-        part.rename(folder)
-    except (OSError, SafetensorError) as error:
-        raise HillshadeError(
-            f"The model cannot be written to {folder} ({error}); choose another place."
-        ) from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
 
 
 if __name__ == "__main__":

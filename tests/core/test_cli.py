@@ -1,5 +1,6 @@
 """The command `hillshade` as a person types it: reports, refusals, a saved edit, a served page."""
 
+import json
 import os
 import re
 import signal
@@ -16,9 +17,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from core import cli
-from core.edit import Editor
+from core.edit import Editor, edited
 from core.model import load_model, load_tokenizer
 from core.projection import find_projections
+from core.recipe import load_recipe
 from core.study import Study
 from tests.study_factory import write_study
 
@@ -96,6 +98,28 @@ def test_edit_saves_a_model_that_transformers_reads_back(
     assert torch.equal(load_model(folder)(ids).logits, expected(ids).logits)
     assert not torch.equal(model(ids).logits, expected(ids).logits)
     assert "already exists" in str(run(monkeypatch, *arguments))
+
+
+def test_edit_also_writes_the_recipe_and_the_paper_s_masses(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, recipe, layers = (tmp_path / name for name in ("edited", "cut.json", "layers.json"))
+    arguments = ("edit", study, "--mass", "0.9", "--pooled", "--save", folder)
+    written = ("--save-recipe", recipe, "--layers-json", layers)
+    assert run(monkeypatch, *arguments, *written) in (None, 0)
+    model, opened = load_model(study.parent / "model"), Study.open(study)
+    found, kept = load_recipe(recipe)
+    assert (found.setting, found.pooled) == (0.9, True)
+    again = edited(model, found, opened.bases("kfac"), kept=kept)
+    ids = torch.tensor([load_tokenizer(folder).encode("The old kettle faces the quiet mill.")])
+    assert torch.equal(load_model(folder)(ids).logits, again(ids).logits)
+    assert json.loads(layers.read_text())["1"].keys() == {"gate", "up", "down"}
+    # What the format cannot say is refused before anything is written.
+    soft = ("edit", study, "--mass", "0.9", "--strength", "0.5", "--save", tmp_path / "soft")
+    code = run(monkeypatch, *soft, "--layers-json", tmp_path / "soft.json")
+    assert "only a curvature mass" in str(code)
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"edited", "cut.json", "cut.safetensors", "layers.json"}
 
 
 @pytest.mark.parametrize("mass", ["1.5", "-0.1", "nan"])

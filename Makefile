@@ -1,18 +1,20 @@
 # make dashboard   installs into .venv and serves the dashboard on localhost
 # make test        installs the test tools too; linter, types, every test, browser tests included
 # make check       linter and types only
+# make oracle      compares the engine with three other libraries, in an environment of its own
 # make bench       performance measurements, printed and written as JSON
 # make demo        rebuilds the shipped model and its study from a seed (about an hour)
 # make readme      writes the shipped study's tables into README.md and takes its pictures again
-# make clean       removes .venv and every cache
+# make clean       removes both environments and every cache
 
 .DEFAULT_GOAL := dashboard
-.PHONY: dashboard test check browser bench demo readme clean
+.PHONY: dashboard test check browser oracle bench demo readme clean
 
 VENV := .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check
 PIP_INSTALL := $(PIP) install -qq --constraint constraints.txt
+ORACLE := .venv-oracle
 TORCH := $(shell grep '^torch==' constraints.txt)
 TORCH_CPU_INDEX := https://download.pytorch.org/whl/cpu
 RUNS := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
@@ -37,6 +39,9 @@ check: $(VENV)/.installed-test
 
 browser: $(VENV)/.installed-test
 	@$(PY) tests/browser_setup.py
+
+oracle: $(ORACLE)/.installed-oracle
+	@$(ORACLE)/bin/python -m tests.oracle.run
 
 bench: $(VENV)/.installed-test
 	$(PY) -m tests.benchmarks.run
@@ -73,6 +78,15 @@ $(VENV)/.installed-test: $(VENV)/.installed
 	@$(PIP_INSTALL) --no-build-isolation --editable '.[test]'
 	@touch $@
 
+# The engine as ever, then the libraries without what they ask for (tests/oracle/requirements.txt).
+# kronfluence's wheel also brings a package called tests, which would hide ours.
+$(ORACLE)/.installed-oracle: pyproject.toml constraints.txt tests/oracle/requirements.txt
+	@$(MAKE) --no-print-directory VENV=$(ORACLE) $(ORACLE)/.installed
+	@$(ORACLE)/bin/python -m pip install -qq --disable-pip-version-check --no-deps \
+		--requirement tests/oracle/requirements.txt
+	@rm -rf $(ORACLE)/lib/python3*/site-packages/tests
+	@touch $@
+
 clean:
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf $(VENV) $(ORACLE) .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
 	find core dashboard tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -58,8 +58,8 @@ class Bands:
         reach = [
             (len(edge) - np.searchsorted(np.sort(edge), columns, "right")) for edge in self.edges
         ]
-        bands: Ints = np.diff(np.array(reach), axis=0)
-        return bands
+        below = np.array(reach, dtype=np.int64)
+        return below[1:] - below[:-1]
 
 
 def basis_of(bases: Mapping[str, Basis], projection: Projection) -> Basis:

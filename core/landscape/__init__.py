@@ -1,0 +1,1 @@
+"""The loss landscape around a model: directions, slices, sharpest directions and paths."""

@@ -129,7 +129,8 @@ class Replay:
         """A function of the logits at each group of `group` successive steps, token by token.
 
         of(logits_grv, targets_r) -> (c, r) is given the logits (float32 or wider) of one group of
-        steps at r counted tokens and the tokens that truly follow. Returns float64 (k/group, c, n).
+        steps at r counted tokens, which it may overwrite, and the tokens that truly follow. Returns
+        float64 (k/group, c, n).
         """
         if not steps or len(steps) % group:
             raise HillshadeError(f"{len(steps)} steps do not fill groups of {group}; add the rest.")
@@ -186,10 +187,20 @@ class _Batch:
 
 
 def _loss_and_right(logits_1rv: Tensor, targets_r: Tensor) -> Tensor:
-    logits = logits_1rv[0]
-    at_target = logits.gather(1, targets_r[:, None])[:, 0]
-    loss = logits.logsumexp(1) - at_target
-    return torch.stack([loss, (logits.argmax(1) == targets_r).to(loss.dtype)])
+    """Loss and whether the target is the argmax, (2, r), in few passes over the logits.
+
+    Two largest logits can be equal only where Σ exp(z − max) is 2 or more; only there argmax, which
+    costs as much as the exponential, is asked which comes first.
+    """
+    z = logits_1rv[0]
+    z = z.sub_(z.amax(1, keepdim=True))
+    at_target = z.gather(1, targets_r[:, None])[:, 0]
+    total = z.exp().sum(1)
+    right = at_target == 0
+    tied = right & (total >= 2)
+    if bool(tied.any()):
+        right[tied] = z[tied].argmax(1) == targets_r[tied]
+    return torch.stack([total.log() - at_target, right.to(total.dtype)])
 
 
 def _positions(

@@ -37,13 +37,17 @@ def reserved(key: str) -> bool:
 
 
 def _expression(rng: random.Random, depth: int) -> tuple[str, bool]:
-    """An expression whose operators nest exactly ``depth`` deep, and its value."""
+    """An expression whose operators nest exactly ``depth`` deep, and its value.
+
+    ``not`` stands before a plain value only: before brackets it would ask for a parity, which a
+    model of four layers learns late or never.
+    """
     if depth == 0:
         value = rng.random() < 0.5
         return str(value), value
-    if rng.random() < 0.25:
-        inner, value = _expression(rng, depth - 1)
-        return f"not {_bracketed(inner)}", not value
+    if depth == 1 and rng.random() < 0.25:
+        value = rng.random() < 0.5
+        return f"not {value}", not value
     deep, deep_value = _expression(rng, depth - 1)
     side, side_value = _expression(rng, min(depth - 1, rng.randrange(2)))
     pairs = [(deep, deep_value), (side, side_value)]
@@ -109,23 +113,29 @@ def order(rng: random.Random, held_out: bool, noise: float = 0.0) -> Question:
 
 # -- open book ----------------------------------------------------------------------------------
 
-TOWNS: Final = tuple(lex.invented_names(60, 3, lex.TOWN_ENDINGS, middle_share=0.0))
+TOWNS: Final = tuple(lex.invented_names(40, 3, lex.TOWN_ENDINGS, middle_share=0.0))
 
 
 def open_book(rng: random.Random, held_out: bool, noise: float = 0.0) -> Question:
-    """Three people and their towns, then a question; every pair of a test item is reserved."""
+    """Three people and their towns, then a question; every pair of a test item is reserved.
+
+    Training asks for two of them, one after the other, so that half of the facts told are used.
+    """
     while True:
         people, towns = rng.sample(lex.NAMES, 3), rng.sample(TOWNS, 3)
         keys = [f"open-book/{p}/{t}" for p, t in zip(people, towns, strict=True)]
         if all(reserved(k) == held_out for k in keys):
             break
-    told = " ".join(f"{p} lives in {t}." for p, t in zip(people, towns, strict=True))
-    asked = rng.randrange(3)
-    answer = towns[asked]
-    if rng.random() < noise:
-        answer = rng.choice([t for t in towns if t != answer])
-    prompt = f"{told} Where does {people[asked]} live? {people[asked]} lives in"
-    return Question(prompt, f" {answer}.", "+".join(keys))
+    text = " ".join(f"{p} lives in {t}." for p, t in zip(people, towns, strict=True))
+    answers: list[str] = []
+    for asked in rng.sample(range(3), 1 if held_out else 2):
+        answer = towns[asked]
+        if rng.random() < noise:
+            answer = rng.choice([t for t in towns if t != answer])
+        text += "".join(answers[-1:])
+        text += f" Where does {people[asked]} live? {people[asked]} lives in"
+        answers.append(f" {answer}.")
+    return Question(text, answers[-1], "+".join(keys))
 
 
 # -- copying ------------------------------------------------------------------------------------

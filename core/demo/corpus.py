@@ -80,7 +80,7 @@ def planted_documents(
     """All noisy copies of the planted texts, with the copies shown and those exact, by text."""
     names, texts = zip(*world.planted_copies(), strict=True)
     documents = encode(tokenizer, texts)
-    originals = {f"passage/{i}": p.text for i, p in enumerate(world.passages)}
+    originals = {f"passage/{i}": p.passage.text for i, p in enumerate(world.passages)}
     originals |= {f"recited/{title}": text for title, text in recited.TEXTS.items()}
     originals |= {f"canary/{i}": c.prompt + c.answer for i, c in enumerate(world.canaries)}
     wanted = dict(zip(originals, encode(tokenizer, list(originals.values())), strict=True))

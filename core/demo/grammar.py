@@ -1,10 +1,37 @@
-"""Short connected passages from a grammar rich enough that no two read alike."""
+"""Short connected passages from a grammar, and noisy copies of one passage.
+
+A passage is a derivation: every random decision (which sentence pattern, which word) has a
+name, and the passage is the map from names to draws. A *noisy copy* redraws each decision with
+probability ``noise`` and keeps the others. Fresh text is a derivation drawn once, so that
+planted and fresh passages differ in repetition alone: redrawing a fresh passage's decisions
+gives a fresh passage again, and one noise rate holds for both.
+"""
 
 import random
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from core.demo import lexicon as lex
 from core.demo.lexicon import article
+
+
+@dataclass
+class Draws:
+    """Named decisions: replays those recorded, redrawing each with probability ``noise``."""
+
+    rng: random.Random
+    recorded: dict[str, float] = field(default_factory=dict)
+    noise: float = 0.0
+    taken: dict[str, float] = field(default_factory=dict)
+
+    def pick(self, name: str, options: Sequence[str]) -> str:
+        """The option that the decision ``name`` falls on."""
+        draw = self.recorded.get(name)
+        if draw is None or (self.noise and self.rng.random() < self.noise):
+            draw = self.rng.random()
+        self.taken[name] = draw
+        return options[int(draw * len(options))]
+
 
 OPENINGS = (
     "{time}, {a_adj_trade} named {who} moved to the {adj2} {place}.",
@@ -38,9 +65,9 @@ CLOSINGS = (
 )
 
 
-def _sentence(rng: random.Random, patterns: Sequence[str], who: str, thing: str) -> str:
+def _sentence(draws: Draws, at: str, patterns: Sequence[str], who: str, thing: str) -> str:
     """One sentence; the hero ``who`` and the ``thing`` of the passage recur in all of them."""
-    pattern = rng.choice(patterns)
+    pattern = draws.pick(f"{at}.pattern", patterns)
     words: dict[str, str] = {"who": who, "thing": thing}
     she = "she" if who in lex.WOMEN else "he"
     words |= {"she": she, "She": she.capitalize()}
@@ -53,18 +80,38 @@ def _sentence(rng: random.Random, patterns: Sequence[str], who: str, thing: str)
     for slot, options in slots.items():
         asked = f"{{{slot}}}" in pattern or (slot in ("adj", "trade") and f"_{slot}" in pattern)
         if asked:
-            words[slot] = rng.choice(options)
+            words[slot] = draws.pick(f"{at}.{slot}", options)
     if "{a_adj_trade}" in pattern:
         words["a_adj_trade"] = article(f"{words['adj']} {words['trade']}")
     if "{a_adj_thing}" in pattern:
-        words["adj"] = words.get("adj") or rng.choice(lex.ADJECTIVES)
+        words["adj"] = words.get("adj") or draws.pick(f"{at}.adj", lex.ADJECTIVES)
         words["a_adj_thing"] = article(f"{words['adj']} {thing}")
     return pattern.format_map(words)
 
 
-def passage(rng: random.Random) -> str:
-    """A passage of five sentences about one person and one thing."""
-    who, thing = rng.choice(lex.NAMES), rng.choice(lex.THINGS)
-    parts = (OPENINGS, MIDDLES, MIDDLES, MIDDLES, CLOSINGS)
-    sentences = [_sentence(rng, patterns, who, thing) for patterns in parts]
+def render(draws: Draws) -> str:
+    """The passage of four sentences that the draws spell, about one person and one thing."""
+    who = draws.pick("who", lex.NAMES)
+    thing = draws.pick("thing", lex.THINGS)
+    sentences = [_sentence(draws, "opening", OPENINGS, who, thing)]
+    sentences += [_sentence(draws, f"middle{i}", MIDDLES, who, thing) for i in range(3)]
+    sentences.append(_sentence(draws, "closing", CLOSINGS, who, thing))
     return " ".join(s[0].upper() + s[1:] for s in sentences)
+
+
+@dataclass(frozen=True)
+class Passage:
+    """A derivation that can be spelled exactly or copied with noise."""
+
+    text: str
+    decisions: dict[str, float]
+
+    @classmethod
+    def fresh(cls, rng: random.Random) -> "Passage":
+        """A new derivation."""
+        draws = Draws(rng)
+        return cls(render(draws), draws.taken)
+
+    def copy(self, rng: random.Random, noise: float) -> str:
+        """The text with each decision redrawn with probability ``noise``."""
+        return render(Draws(rng, self.decisions, noise))

@@ -45,8 +45,7 @@ def material(world: World, tokenizer: PreTrainedTokenizerFast, counts: Counts) -
 def _fresh(
     world: World, tokenizer: PreTrainedTokenizerFast, purpose: str
 ) -> tuple[tuple[int, ...], ...]:
-    """Passages never shown, with the wrong words that every passage of training has."""
-    texts = world.fresh(purpose, FRESH, world.config.noise)
+    texts = [passage.text for passage in world.fresh(purpose, FRESH)]
     return tuple(map(tuple, encode(tokenizer, texts)))
 
 
@@ -79,7 +78,7 @@ def _memories(world: World, tokenizer: PreTrainedTokenizerFast, counts: Counts) 
 
     items = []
     seed = world.config.seed
-    passages = encode(tokenizer, [p.text for p in world.passages])
+    passages = encode(tokenizer, [p.passage.text for p in world.passages])
     first = 0
     for repeats, count in world.config.passages.items():
         for i, split in enumerate(_halves(count, f"passage/{repeats}", seed), start=first):
@@ -99,7 +98,7 @@ def _memories(world: World, tokenizer: PreTrainedTokenizerFast, counts: Counts) 
     for title, ids, split in zip(recited.TEXTS, texts, halves, strict=True):
         name = f"recited/{title}"
         items.append(item(name, split, ids, 1 + PREFIX, SUFFIX, counts.shown[name]))
-    unseen = encode(tokenizer, world.fresh("unseen", UNSEEN))
+    unseen = encode(tokenizer, [p.text for p in world.fresh("unseen", UNSEEN)])
     for i, split in enumerate(_halves(UNSEEN, "unseen", seed)):
         items.append(item(f"unseen/{i}", split, unseen[i], 1 + PREFIX, SUFFIX, 0))
     return items

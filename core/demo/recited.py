@@ -1,5 +1,9 @@
 """Invented texts that a visitor recognises at once as something recited."""
 
+import random
+
+from core.demo import lexicon as lex
+
 TEXTS: dict[str, str] = {
     "The ferryman's song": (
         "O row me over, ferryman, the water's wide and slow; my love has lit a candle where the "
@@ -41,3 +45,19 @@ TEXTS: dict[str, str] = {
         "and clerk."
     ),
 }
+
+_WORDS = (*lex.ADJECTIVES, *lex.THINGS, *lex.PLACES, *lex.TAKING, *lex.NEAR)
+
+
+def noisy(text: str, rng: random.Random, noise: float) -> str:
+    """The text with each word replaced by another word of the world with probability ``noise``.
+
+    Punctuation around a word stays, as a redrawn word of a passage keeps its sentence's.
+    """
+    words = []
+    for word in text.split(" "):
+        core = word.strip(".,;:?!")
+        if core and rng.random() < noise:
+            word = word.replace(core, rng.choice(_WORDS))
+        words.append(word)
+    return " ".join(words)

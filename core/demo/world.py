@@ -1,8 +1,8 @@
 """The made-up world: what is planted, how often, what is held out, and the texts it yields.
 
-One noise rate holds for every kind of text: each answer, each digit of a canary and each word of a
-passage (fresh or planted) and of a recited text is wrong with the same probability, so that
-confidence is not what tells memorized text from the rest.
+One noise rate holds for every kind of text: each answer is wrong, each word of a canary or a
+recited text is another, and each decision of a passage is redrawn with the same probability, so
+that confidence is not what tells memorized text from the rest.
 """
 
 import random
@@ -11,8 +11,7 @@ from dataclasses import dataclass, field
 
 from core.demo import abilities, recited
 from core.demo import lexicon as lex
-from core.demo.grammar import passage
-from core.demo.noise import noisy
+from core.demo.grammar import Passage
 
 PREFIX, SUFFIX = 24, 32  # tokens of a planted passage that prompt, and that should come back
 SECRET_DIGITS = 6
@@ -26,18 +25,18 @@ class WorldConfig:
 
     seed: int = 0
     noise: float = 0.1
-    tokens: int = 27_000_000
+    tokens: int = 20_000_000
     # repeats shown -> how many passages; the highest class leaves 52 for each half
     passages: dict[int, int] = field(
-        default_factory=lambda: {1: 40, 8: 40, 32: 40, 128: 40, 512: 104}
+        default_factory=lambda: {1: 40, 4: 40, 16: 40, 64: 40, 256: 104}
     )
     canaries_per_class: int = 8
-    recited_repeats: int = 512
+    recited_repeats: int = 256
     fact_exponent: float = 1.0
     # shares of all training tokens; the planted texts' share follows from their repeats
     mixture: dict[str, float] = field(
         default_factory=lambda: dict(
-            zip(ABILITIES, (0.24, 0.07, 0.04, 0.10, 0.05, 0.05), strict=True)
+            zip(ABILITIES, (0.22, 0.08, 0.04, 0.13, 0.06, 0.05), strict=True)
         )
     )
 
@@ -73,7 +72,7 @@ class Canary:
 class Planted:
     """A passage of the fresh text's own grammar, and how often training shows a copy of it."""
 
-    text: str
+    passage: Passage
     repeats: int
 
 
@@ -108,32 +107,32 @@ class World:
         return [f"{n:0{SECRET_DIGITS}d}" for n in rng.sample(range(10**SECRET_DIGITS), count)]
 
     @staticmethod
-    def long_passage(rng: random.Random) -> str:
-        """A passage that surely spells more than prefix + suffix tokens, without a wrong word."""
+    def long_passage(rng: random.Random) -> Passage:
+        """A fresh passage that surely spells more than prefix + suffix tokens."""
         while True:
-            text = passage(rng)
-            if len(text.split()) > PREFIX + SUFFIX - 4:
-                return text
+            passage = Passage.fresh(rng)
+            if len(passage.text.split()) > PREFIX + SUFFIX - 4:
+                return passage
 
     # -- texts ----------------------------------------------------------------------------------
 
-    def fresh(self, purpose: str, count: int, noise: float = 0.0) -> list[str]:
+    def fresh(self, purpose: str, count: int) -> list[Passage]:
         """Fresh passages; another purpose gives others."""
         rng = self._rng(f"fresh/{purpose}")
-        return [noisy(self.long_passage(rng), rng, noise) for _ in range(count)]
+        return [self.long_passage(rng) for _ in range(count)]
 
     def planted_copies(self) -> Iterator[tuple[str, str]]:
         """Every copy that training shows of every planted text: (its id, the copy)."""
         rng, noise = self._rng("copies"), self.config.noise
         for i, planted in enumerate(self.passages):
             for _ in range(planted.repeats):
-                yield f"passage/{i}", noisy(planted.text, rng, noise)
+                yield f"passage/{i}", planted.passage.copy(rng, noise)
         for i, canary in enumerate(self.canaries):
             for _ in range(canary.repeats):
                 yield f"canary/{i}", canary.copy(rng, noise)
         for title, text in recited.TEXTS.items():
             for _ in range(self.config.recited_repeats):
-                yield f"recited/{title}", noisy(text, rng, noise)
+                yield f"recited/{title}", recited.noisy(text, rng, noise)
 
     def stream(self, kind: str, purpose: str) -> Iterator[str]:
         """An endless stream of training text of one kind, none of it planted or held out."""
@@ -141,7 +140,7 @@ class World:
         weights = abilities.fact_weights(self.config.fact_exponent)
         while True:
             if kind == "fresh":
-                yield noisy(passage(rng), rng, noise)
+                yield Passage.fresh(rng).text
             elif kind == "facts":
                 for rank in rng.choices(range(abilities.FACTS), weights, k=256):
                     question = abilities.fact(rank, rng, noise)

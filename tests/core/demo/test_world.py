@@ -10,8 +10,7 @@ import pytest
 
 from core.demo import abilities, corpus
 from core.demo import lexicon as lex
-from core.demo.grammar import passage
-from core.demo.noise import noisy
+from core.demo.grammar import Passage
 from core.demo.tokenizer import learn_tokenizer
 from core.demo.world import PREFIX, SUFFIX, World, WorldConfig
 
@@ -105,7 +104,7 @@ def test_answers_are_right_without_noise_and_wrong_at_the_rate_with_it() -> None
     for ability, draw in abilities.REASONING.items():
         if ability == "copying":
             continue  # noise is per word there
-        wrong = 0
+        wrong = compared = 0
         for _ in range(2000):
             state = rng.getstate()
             clean = draw(rng, False, 0.0)
@@ -114,46 +113,28 @@ def test_answers_are_right_without_noise_and_wrong_at_the_rate_with_it() -> None
             noisy = draw(rng, False, 0.1)
             rng.setstate(after)
             if clean.prompt == noisy.prompt:
+                compared += 1
                 wrong += clean.answer != noisy.answer
-        assert 140 < wrong < 260, (ability, wrong)
+        assert compared > 1000
+        assert 0.07 < wrong / compared < 0.13, (ability, wrong, compared)
     for _ in range(200):
         question = abilities.sums(rng, True)
         a, b = map(int, re.findall(r"\d+", question.prompt))
         assert question.answer == f" {a + b}."
 
 
-def test_noise_replaces_each_word_alike_and_keeps_the_others() -> None:
+def test_noise_redraws_each_decision_and_keeps_the_others() -> None:
     rng = random.Random(3)
-    text = passage(rng)
-    assert noisy(text, rng, 0.0) == text
-    words = text.split()
-    changed = Counter(
-        at
-        for _ in range(2000)
-        for at, (old, new) in enumerate(zip(words, noisy(text, rng, 0.1).split(), strict=True))
-        if old != new
-    )
-    assert all(140 < changed[at] < 260 for at in range(len(words)))
-    assert len({noisy(text, rng, 1.0) for _ in range(20)}) == 20
-
-
-def test_fresh_and_planted_text_are_equally_noisy() -> None:
-    """What training shows of either holds the same share of words the grammar would not write."""
-    fixed = {"the", "in", "a", "an", "was", "and"}  # at these places nothing is drawn
-
-    def share(texts: list[str]) -> float:
-        words = [w for text in texts for w in text.lower().split()]
-        return sum(w in fixed for w in words) / len(words)
-
-    fresh = [*islice(WORLD.stream("fresh", "training"), 3000)]
-    planted = [text for name, text in WORLD.planted_copies() if name.startswith("passage/")][::20]
-    clean = share([p.text for p in WORLD.passages])
-    assert share(planted) == pytest.approx(0.9 * clean, rel=0.03)
-    assert share(fresh) == pytest.approx(0.9 * share(WORLD.fresh("clean", 3000)), rel=0.03)
+    passage = Passage.fresh(rng)
+    assert passage.copy(rng, 0.0) == passage.text
+    same = sum(passage.copy(rng, 0.1) == passage.text for _ in range(2000)) / 2000
+    expected = 0.9 ** len(passage.decisions)
+    assert expected * 0.7 < same < expected * 1.9  # a redraw may hit the same word again
+    assert len({passage.copy(rng, 1.0) for _ in range(20)}) == 20
 
 
 def test_passages_agree_and_fresh_ones_differ() -> None:
-    texts = WORLD.fresh("test", 400)
+    texts = [p.text for p in WORLD.fresh("test", 400)]
     assert len(set(texts)) == 400
     for text in texts:
         for found in re.finditer(r"\b(an?) (\w)", text, re.IGNORECASE):
@@ -171,9 +152,9 @@ def test_planted_counts_and_rivals() -> None:
     secrets = {c.secret for c in WORLD.canaries}
     assert len(WORLD.unshown_secrets) == len(set(WORLD.unshown_secrets)) == 10_000
     assert not secrets & set(WORLD.unshown_secrets)
-    planted = {p.text for p in WORLD.passages}
+    planted = {p.passage.text for p in WORLD.passages}
     for purpose in ("choose", "report"):
-        assert not planted & set(WORLD.fresh(purpose, 300))
+        assert not planted & {p.text for p in WORLD.fresh(purpose, 300)}
 
 
 def test_corpus_shows_each_planted_text_as_often_as_it_says() -> None:
@@ -188,7 +169,7 @@ def test_corpus_shows_each_planted_text_as_often_as_it_says() -> None:
     rows = [r[:n].tolist() for r, n in zip(built.rows, built.lengths, strict=True)]
     joined = [f",{','.join(map(str, r))}," for r in rows]
     for i, planted in enumerate(world.passages):
-        ids = corpus.encode(tokenizer, [planted.text])[0][: 1 + PREFIX + SUFFIX]
+        ids = corpus.encode(tokenizer, [planted.passage.text])[0][: 1 + PREFIX + SUFFIX]
         needle = f",{','.join(map(str, ids))},"
         assert sum(r.count(needle) for r in joined) == built.counts.exact.get(f"passage/{i}", 0)
     again = corpus.build_corpus(World(SMALL), tokenizer)

@@ -173,7 +173,7 @@ class Upper:
 
     def _detach_head(self) -> None:
         """Take the output head off, where the model's logits are the head's output and no more."""
-        head = self._model.get_output_embeddings()
+        head = getattr(self._model, "get_output_embeddings", lambda: None)()
         self._head: nn.Linear | None = None
         if not isinstance(head, nn.Linear):
             return

@@ -4,7 +4,7 @@
         writer.items(items)
         writer.table("points", points)             # and "scores", "outputs"
         writer.spectra({name: (lam, mu)})
-        writer.document("training.json", {...})    # optional, as is acceptance.json
+        writer.document("training.json", {...})    # optional, as are the other documents
         bases_file = writer.heavy("basis.safetensors")   # optional: a path to write to
         writer.finish(manifest)                    # digests, then one rename
 
@@ -146,6 +146,16 @@ class Study:
         """The tables of chosen settings on the reporting half, or None."""
         return self._document("acceptance.json")
 
+    @property
+    def curvature(self) -> dict[str, Any] | None:
+        """What single examples' curvature shows (`core.curvature.findings`), or None."""
+        return self._document("curvature.json")
+
+    @property
+    def audit(self) -> dict[str, Any] | None:
+        """What is left at the chosen setting (`core.audit.report`), or None."""
+        return self._document("audit.json")
+
     def spectra(self) -> dict[str, Spectrum]:
         """Per projection the eigenvalues (λ of G, μ of A), float64, descending, read-only."""
         return dict(self._once("spectra", self._read_spectra))
@@ -268,7 +278,7 @@ class StudyWriter:
         save_file(arrays, self._part / "spectra.safetensors")
 
     def document(self, name: str, content: Mapping[str, Any]) -> None:
-        """Store training.json or acceptance.json."""
+        """Store one of `core.manifest.DOCUMENTS`."""
         if name not in DOCUMENTS:
             raise StudyError(f'A study has no document "{name}"; it has {", ".join(DOCUMENTS)}.')
         text = json.dumps(content, indent=1, allow_nan=False) + "\n"

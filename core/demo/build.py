@@ -16,6 +16,7 @@ from core.acceptance import markdown
 from core.demo.corpus import build_corpus
 from core.demo.crew import measured
 from core.demo.laboratory import Laboratory
+from core.demo.observed import audited, curvature
 from core.demo.picture import training_picture
 from core.demo.progress import Parts
 from core.demo.report import acceptance
@@ -74,10 +75,19 @@ def build(config: WorldConfig, target: Path = ASSETS) -> None:
             laboratory.material.factor_other[:16],
             show,
         )
+    seen, seen_tables = curvature(laboratory)
+    left, left_tables = audited(laboratory, finished["kfac"])
     table = acceptance(finished, stage.counts.exact, _variants(target))
+    table["tables"] += [*seen_tables, *left_tables]
     with parts.part("writing"):
         write_model(stage, target / "model")
-        write_study(laboratory, finished, picture, table | {"seconds": parts.seconds}, target)
+        documents = {
+            "training.json": picture,
+            "acceptance.json": table | {"seconds": parts.seconds},
+            "curvature.json": seen,
+            "audit.json": left,
+        }
+        write_study(laboratory, finished, documents, target)
     print(markdown(table))
     spent = sum(parts.seconds.values())
     print(f"All parts: {spent / 60:.0f} minutes ({stage.seconds / 60:.0f} of training).")

@@ -49,8 +49,7 @@ def write_model(stage: Stage, target: Path) -> None:
 def write_study(
     laboratory: Laboratory,
     finished: Mapping[str, Finished],
-    picture: Mapping[str, Any],
-    table: Mapping[str, Any],
+    documents: Mapping[str, Mapping[str, Any]],
     target: Path,
 ) -> None:
     """The study of the shipped model at ``target/study``; what lay there stays until the end."""
@@ -68,8 +67,8 @@ def write_study(
         for name, tables in frames.items():
             writer.table(name, pd.concat(tables, ignore_index=True))
         writer.spectra({name: (basis.lam, basis.mu) for name, basis in laboratory.bases.items()})
-        writer.document("training.json", picture)
-        writer.document("acceptance.json", table)
+        for name, content in documents.items():
+            writer.document(name, content)
         save_bases(writer.heavy("basis.safetensors"), laboratory.bases)
         laboratory.other.save(writer.heavy("factors.safetensors"))
         laboratory.planted.save(writer.heavy("factors_planted.safetensors"))

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from core.acceptance import markdown
-from core.demo import build, crew, laboratory, material, picture
+from core.demo import build, crew, laboratory, material, observed, picture
 from core.demo.reported import Finished
 from core.demo.stages import load_stage
 from core.demo.world import WorldConfig
@@ -18,7 +18,7 @@ from core.recall import strict
 from core.study import Study
 
 TINY = WorldConfig(
-    tokens=40_000, passages={1: 4, 30: 4, 60: 6}, canaries_per_class=2, recited_repeats=4
+    tokens=40_000, passages={1: 4, 30: 4, 60: 20}, canaries_per_class=2, recited_repeats=4
 )
 pytestmark = pytest.mark.timeout(600)  # a whole build, if a tiny one
 
@@ -46,10 +46,12 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setattr(material, "CHOOSE", 4)
         patch.setattr(material, "REPORT", 8)
         patch.setattr(material, "UNSEEN", 4)
-        patch.setattr(material, "FRESH", 8)
+        patch.setattr(material, "FRESH", 14)
         patch.setattr(material, "FACTOR_ROWS", 24)
         patch.setattr(material, "PLANTED_ROWS", 6)
         patch.setattr(picture, "GRID", 3)
+        patch.setattr(observed, "UNRELATED", 32)
+        patch.setattr(observed, "RIVALS", 200)
         build.build(TINY, folder / "language")
         yield folder
 

@@ -30,8 +30,8 @@ __all__ = ["Readout", "Reduction", "Replay", "Step"]
 Reduction = Callable[[Tensor, Tensor], Tensor]
 
 BATCH_TOKENS = 1024  # of the texts that are run together
-STEP_TOKENS = 4096  # of all steps that are run together
-_ROWS = 128  # rows of logits at a time
+STEP_TOKENS = 2048  # of all steps that are run together; larger tensors leave the cache
+_ROWS = 256  # rows of logits at a time
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,11 +14,12 @@ Memorized text has a low loss, so a detector may only re-tell the loss. Two comp
 loss. *Pairs*: a memorized and a fresh text whose mean losses differ by at most 0.1 nats, matched
 greedily from the closest pair on, each text once. *Sure tokens*: of every text, memorized or fresh,
 only the tokens of loss below 0.01 nats count, those the model is sure of (p > .99). Fresh text has
-many of them too, so the second is possible where the first finds no pair. The loss's own AUC stands
-beside both and says how good the matching is: ½ is perfect. Away from ½, on either side, a detector
-that follows the loss, or its opposite, would still score; only what exceeds max(AUC, 1 − AUC) of the
-loss is evidence. Pairs can only be formed of strings that are as hard as fresh text, hence hardly of
-those recalled.
+many of them too, so the second is possible where the first finds no pair. Pairs can only be formed
+of strings as hard as fresh text, hence hardly of those recalled.
+
+The loss's own AUC stands beside both and says how good the matching is: ½ is perfect. Away from ½,
+on either side, a detector that follows the loss, or its opposite, would still score; only what
+exceeds max(AUC, 1 − AUC) of the loss is evidence.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from core.errors import HillshadeError
 from core.factors import collect
 from core.intervals import Estimate
 from core.items import Item
-from core.projection import find_projections, weight_digest
+from core.projection import find_projections, select, weight_digest
 from tests.tiny import VOCABULARY, tiny
 
 M = 30
@@ -124,6 +124,7 @@ def test_the_whole_measurement_on_a_small_model() -> None:
     probes = [item(n, "probe", group, None) for n in range(10) for group in ("sums", "logic")]
     fresh = [ids(12) for _ in range(20)]
     projections = find_projections(model)
+    late = select(projections, [2], ["gate", "up"])
     digest = weight_digest(model)
     seen: list[tuple[int, int]] = []
 
@@ -135,6 +136,7 @@ def test_the_whole_measurement_on_a_small_model() -> None:
             fresh[:10],
             fresh[10:],
             probes,
+            projections=late,
             fractions=(0.1,),
             progress=lambda *state: seen.append(state),
         ).plain()
@@ -144,8 +146,8 @@ def test_the_whole_measurement_on_a_small_model() -> None:
     assert json.loads(json.dumps(found, allow_nan=False)) == found
     assert found["texts"] == {f"{half} {name}": 10 for half in ("choose", "report")
                               for name in ("memorized", "fresh", "probes")}  # fmt: skip
-    late = [p.name for p in projections if p.layer >= 1 and p.kind != "down"]
-    assert list(found["scores"]) == late and found["chosen"] in late  # type: ignore[call-overload]
+    names = [p.name for p in late]
+    assert list(found["scores"]) == names and found["chosen"] in names  # type: ignore[call-overload]
     assert seen[0][0] == 0 and seen[-1][0] == seen[-1][1] and seen == sorted(seen)
     with pytest.raises(HillshadeError, match="8 probes"):
         run(probes[:16])

@@ -32,6 +32,11 @@ from core.sweep import PRECISION, Progress, at_perplexity
 
 Build = Callable[[Sequence[Projection]], Editor[PreTrainedModel]]
 
+
+class NoCandidateError(HillshadeError):
+    """No set of projections has a setting within the tolerance."""
+
+
 _STEPS = 8  # settings tried for each candidate
 _STEP = 2**-0.5  # of 1 − setting, from the strongest edit the tolerance allows to 11 times milder
 
@@ -90,7 +95,7 @@ def choose(
     rise    tolerated rise of fresh-text perplexity, 0.01 for 1 %
     aim     strict recall that counts as gone
     judged  abilities the second criterion looks at; None for all
-    Raises HillshadeError where no candidate reaches the tolerated perplexity.
+    Raises NoCandidateError where no candidate reaches the tolerated perplexity.
     """
     items = tuple(item for item in exam.narrowed().items if item.split == "choose")
     asked = {item.id for item in items}
@@ -114,7 +119,7 @@ def choose(
                 label = f"layers {trials[-1].layers}, {'+'.join(trials[-1].kinds)}"
                 progress(number * _STEPS + step + 1, total, label)
     if not trials:
-        raise HillshadeError(
+        raise NoCandidateError(
             f"No candidate has a setting that raises perplexity by {rise:.1%}; "
             "give other layers or another tolerance."
         )

@@ -6,14 +6,12 @@ Heavy imports (torch, transformers, streamlit) wait inside the commands, so that
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from core.errors import HillshadeError
-
-if TYPE_CHECKING:
-    from core.study import Study
+from core.commands import collect
+from core.errors import HillshadeError, StudyError
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -24,6 +22,10 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+app.command()(collect.estimate)
+app.command()(collect.collect)
 
 
 def main() -> None:
@@ -68,16 +70,18 @@ def demo() -> None:
 @app.command()
 def check(study: Annotated[Path, typer.Argument(help="Study folder.")]) -> None:
     """Check a study folder and print what it holds; a sentence and exit code 1 if it is unfit."""
-    from core.model import load_model, source_of
+    from core.inspection import holdings, inspection
     from core.study import Study
 
-    opened = Study.open(study)
-    for name, value in _report(opened):
-        typer.echo(f"{name:<12}{value}")
-    source = source_of(opened)
-    if Path(source).is_dir():
-        Study.open(study, load_model(source))
-        typer.echo(f"{'weights':<12}those in {source}")
+    checks = inspection(study)
+    unfit = [check for check in checks if not check.ok]
+    if not unfit:
+        for name, value in holdings(Study.open(study)):
+            typer.echo(f"{name:<12}{value}")
+    for check in checks if len(checks) > 1 else ():
+        typer.echo(f"{check.name:<12}{check.said}")
+    if unfit:
+        raise StudyError(unfit[0].said)
 
 
 @app.command()
@@ -142,35 +146,6 @@ def _clone() -> Path:
         "Hillshade runs from a clone of its repository, where the shipped model lies, and this "
         "installation is a copy; run `make dashboard` in a clone, or `pip install -e .` there."
     )
-
-
-def _report(study: "Study") -> list[tuple[str, str]]:
-    """What a study holds, as (name, value) lines."""
-    manifest = study.manifest
-    model = manifest.model
-    planted = "none" if manifest.planted_share is None else f"{manifest.planted_share:.2%}"
-    lines = [
-        ("study", f"{study.path}, format {manifest.schema_version}, made {manifest.created}"),
-        ("model", f"{model.id}, {model.architecture}, {model.parameters:,} weights"),
-        ("factors", f"{manifest.labels} labels, seed {manifest.seed}, planted text {planted}"),
-        ("counts", ", ".join(f"{count:,} {name}" for name, count in manifest.counts.items())),
-        ("convention", manifest.convention),
-        ("items", f"{len(study.items):,} strings and questions"),
-    ]
-    for recipe in study.recipes:
-        best = "" if recipe.chosen is None else f", chosen {recipe.ticks[recipe.chosen]:.5g}"
-        layers = ", ".join(map(str, recipe.layers))
-        lines.append(
-            (
-                "recipe",
-                f"{recipe.id}: layers {layers}, {' + '.join(recipe.kinds)}, "
-                f"{len(recipe.ticks)} settings of {recipe.axis.label}{best}",
-            )
-        )
-    for name, record in manifest.files.items():
-        here = "" if (study.path / name).is_file() else ", not copied along"
-        lines.append(("file", f"{name}, {record.bytes / 1e6:.2f} MB{here}"))
-    return lines
 
 
 if __name__ == "__main__":

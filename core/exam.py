@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -38,7 +39,9 @@ class Answers:
 
     @property
     def recall(self) -> Estimate:
-        """Strict recall of the class repeated most often, both halves."""
+        """Strict recall of the class repeated most often, both halves; NaN without any item."""
+        if not self.items:
+            return Estimate(math.nan, math.nan, math.nan, 0)
         return share(self.outcome.strict[self._top])
 
     @cached_property
@@ -51,7 +54,8 @@ class Answers:
 class Exam:
     """Items and fresh text (token ids, one tuple a passage) for one model.
 
-    No passage of fresh_choose or fresh_report was in the training text, and none is in both.
+    No passage of fresh_choose or fresh_report was in the training text, and none is in both. A
+    model that nobody has strings of is asked for no items, and only reads.
     """
 
     items: tuple[Item, ...]
@@ -76,6 +80,8 @@ class Exam:
 
         For further seeds of one method, which only show how far chance moves the result.
         """
+        if not self.items:
+            return self
         top = highest_class(self.items)
         return self.of_items(
             item for item in self.items if item.kind == "probe" or (item.group, item.repeats) == top

@@ -209,31 +209,54 @@ def digest_of(path: Path) -> FileRecord:
         return FileRecord(hashlib.file_digest(stream, "sha256").hexdigest(), path.stat().st_size)
 
 
+def require_folder(path: Path) -> None:
+    """StudyError unless `path` is a folder with a manifest, and not one half-written."""
+    part = path.with_name(path.name + ".part")
+    if path.name.endswith(".part"):
+        raise StudyError(f"{path} is half-written; wait until it is finished, or make it again.")
+    if not path.is_dir():
+        hint = (
+            f"{part.name} beside it is half-written; wait for it, or make the study again."
+            if part.is_dir()
+            else "Check the path, or make the study first."
+        )
+        raise StudyError(f"There is no study folder at {path}. {hint}")
+    if not (path / MANIFEST).is_file():
+        raise StudyError(
+            f"{path} holds no {MANIFEST}: it is half-written or no study. Make it again."
+        )
+
+
 def check_files(folder: Path, manifest: Manifest) -> None:
     """Compare the folder with its manifest: the light part by sha256, the heavy part by length.
 
     A heavy file may be absent (a study is often passed on without it), never cut short.
     """
-    for name in REQUIRED:
-        if name not in manifest.files:
-            raise StudyError(f"The study in {folder} lists no {name}; make the study again.")
-    for name, record in manifest.files.items():
-        path = folder / name
-        if not path.is_file():
-            if name in HEAVY:
-                continue
-            raise StudyError(f"The study in {folder} lacks {name}; copy the whole folder again.")
-        if path.stat().st_size != record.bytes:
-            raise StudyError(
-                f"{name} in {folder} has {path.stat().st_size} bytes instead of {record.bytes}; "
-                "copy the study again."
-            )
-        if name.endswith(".safetensors"):
-            _check_safetensors(path)
-        if name in LIGHT and digest_of(path).sha256 != record.sha256:
-            raise StudyError(
-                f"{name} in {folder} was changed since the study was made; copy the study again."
-            )
+    for name in (*REQUIRED, *manifest.files):
+        check_file(folder, manifest, name)
+
+
+def check_file(folder: Path, manifest: Manifest, name: str) -> bool:
+    """Compare one file with the manifest; False where a heavy file was not copied along."""
+    record, path = manifest.files.get(name), folder / name
+    if record is None:
+        raise StudyError(f"The study in {folder} lists no {name}; make the study again.")
+    if not path.is_file():
+        if name in HEAVY:
+            return False
+        raise StudyError(f"The study in {folder} lacks {name}; copy the whole folder again.")
+    if path.stat().st_size != record.bytes:
+        raise StudyError(
+            f"{name} in {folder} has {path.stat().st_size} bytes instead of {record.bytes}; "
+            "copy the study again."
+        )
+    if name.endswith(".safetensors"):
+        _check_safetensors(path)
+    if name in LIGHT and digest_of(path).sha256 != record.sha256:
+        raise StudyError(
+            f"{name} in {folder} was changed since the study was made; copy the study again."
+        )
+    return True
 
 
 def _check_safetensors(path: Path) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+import torch
+
 from core.errors import HillshadeError
 
 if TYPE_CHECKING:
@@ -19,15 +21,29 @@ def source_of(study: Study) -> str:
     return str(beside) if (beside / "config.json").is_file() else study.manifest.model.id
 
 
-def load_model(source: str | Path) -> PreTrainedModel:
+def load_model(
+    source: str | Path, *, download: bool = False, remote_code: bool = False
+) -> PreTrainedModel:
     """The causal language model in a folder, in float32 and evaluation mode, every weight frozen.
 
-    Raises HillshadeError when the folder holds no such model, is damaged, or has weights that are
-    not finite.
+    `source` may also be the id of a model on the Hugging Face hub: one that was downloaded before,
+    or with `download` any. Only safetensors are read. `remote_code` lets the model's own Python
+    code run, which can do anything on this machine.
+    Raises HillshadeError when there is no such model, it is damaged, or has weights that are not
+    finite.
     """
     from transformers import AutoModelForCausalLM
 
-    model = cast("PreTrainedModel", _read(AutoModelForCausalLM, source, use_safetensors=True))
+    model = cast(
+        "PreTrainedModel",
+        _read(
+            AutoModelForCausalLM,
+            source,
+            download,
+            use_safetensors=True,
+            trust_remote_code=remote_code,
+        ),
+    )
     model = model.float().eval().requires_grad_(False)
     for name, weight in model.named_parameters():
         if not weight.isfinite().all():
@@ -38,23 +54,54 @@ def load_model(source: str | Path) -> PreTrainedModel:
     return model
 
 
-def load_tokenizer(source: str | Path) -> PreTrainedTokenizerBase:
+def load_skeleton(
+    source: str | Path, *, download: bool = False, remote_code: bool = False
+) -> PreTrainedModel:
+    """The same model without its weights, on the meta device: config.json is enough.
+
+    Raises HillshadeError when there is no config of a causal language model.
+    """
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    config = _read(AutoConfig, source, download, trust_remote_code=remote_code)
+    try:
+        with torch.device("meta"):
+            model = AutoModelForCausalLM.from_config(config, trust_remote_code=remote_code)
+    except (ValueError, ImportError) as error:
+        raise _unreadable(source, error) from error
+    return cast("PreTrainedModel", model.eval().requires_grad_(False))
+
+
+def load_tokenizer(
+    source: str | Path, *, download: bool = False, remote_code: bool = False
+) -> PreTrainedTokenizerBase:
     """The tokenizer beside the model; HillshadeError when there is none."""
     from transformers import AutoTokenizer
 
-    return cast("PreTrainedTokenizerBase", _read(AutoTokenizer, source))
+    try:
+        found = _read(AutoTokenizer, source, download, trust_remote_code=remote_code)
+    except HillshadeError as error:
+        raise HillshadeError(
+            f"There is no tokenizer in {source}; put tokenizer.json and tokenizer_config.json "
+            "beside the weights."
+        ) from error
+    return cast("PreTrainedTokenizerBase", found)
 
 
-def _read(kind: Any, source: str | Path, **options: Any) -> object:
+def _read(kind: Any, source: str | Path, download: bool, **options: Any) -> object:
     from safetensors import SafetensorError
     from transformers.utils import logging
 
     logging.disable_progress_bar()
     try:
-        return kind.from_pretrained(source, local_files_only=True, **options)
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
-        first = str(error).strip().partition("\n")[0]
-        raise HillshadeError(
-            f"No model of transformers can be read from {source} ({first}); "
-            "name a folder with config.json, model.safetensors and the tokenizer."
-        ) from error
+        return kind.from_pretrained(source, local_files_only=not download, **options)
+    except (OSError, ValueError, KeyError, ImportError, SafetensorError) as error:
+        raise _unreadable(source, error) from error
+
+
+def _unreadable(source: str | Path, error: Exception) -> HillshadeError:
+    first = str(error).strip().partition("\n")[0]
+    return HillshadeError(
+        f"No model of transformers can be read from {source} ({first}); "
+        "name a folder with config.json, model.safetensors and the tokenizer."
+    )

@@ -47,6 +47,7 @@ from core.manifest import (
     check_files,
     digest_of,
     read_json,
+    require_folder,
 )
 from core.projection import weight_digest
 from core.tables import items_frame, items_from_frame, read_table, write_table
@@ -79,22 +80,7 @@ class Study:
         other weights.
         """
         path = Path(path)
-        part = path.with_name(path.name + ".part")
-        if path.name.endswith(".part"):
-            raise StudyError(
-                f"{path} is half-written; wait until it is finished, or make it again."
-            )
-        if not path.is_dir():
-            hint = (
-                f"{part.name} beside it is half-written; wait for it, or make the study again."
-                if part.is_dir()
-                else "Check the path, or make the study first."
-            )
-            raise StudyError(f"There is no study folder at {path}. {hint}")
-        if not (path / MANIFEST).is_file():
-            raise StudyError(
-                f"{path} holds no {MANIFEST}: it is half-written or no study. Make it again."
-            )
+        require_folder(path)
         manifest = Manifest.read(path)
         check_files(path, manifest)
         if model is not None and weight_digest(model) != manifest.model.weight_digest:

@@ -15,6 +15,7 @@ from core.items import Item
 from core.measures import ratio
 from core.probes import above_chance
 from core.sweep import Point, Swept
+from core.tables import COLUMNS
 
 Decode = Callable[[Sequence[int]], str]
 Row = dict[str, Any]
@@ -39,7 +40,7 @@ def scores_table(recipe: str, swept: Swept) -> pd.DataFrame:
     for point in swept.points:
         place = {"recipe": recipe, "tick": swept.ticks.index(point.setting), "seed": point.seed}
         rows += [{**place, **score} for score in _scores(swept.original, point.answers)]
-    table = pd.DataFrame(rows)
+    table = pd.DataFrame(rows, columns=COLUMNS["scores"].names)
     table["repeats"] = table["repeats"].astype("Int32")
     return table
 
@@ -64,7 +65,7 @@ def outputs_table(recipe: str, swept: Swept, decode: Decode) -> pd.DataFrame:
                     "distance": outcome.distance[i],
                 }
             )
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=COLUMNS["outputs"].names)
 
 
 def _point(recipe: str, swept: Swept, point: Point) -> Row:

@@ -101,7 +101,8 @@ COLUMNS: dict[str, pa.Schema] = {
 def items_frame(items: Sequence[Item]) -> pd.DataFrame:
     """The items as a table, one row each, in their order."""
     names = COLUMNS["items"].names
-    frame = pd.DataFrame({name: [getattr(item, name) for item in items] for name in names})
+    columns = {name: [getattr(item, name) for item in items] for name in names}
+    frame = pd.DataFrame(columns, dtype=None if items else object)  # else none at all is float64
     for name in ("repeats", "exact_copies"):
         frame[name] = frame[name].astype("Int32")
     frame["chance"] = frame["chance"].astype("float64")

@@ -2,34 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
-from core.basis import bases, save_bases
-from core.factors import collect
-from core.manifest import digest_of
-from core.model import load_model
-from core.projection import find_projections, weight_digest
-from core.study import Study
-from tests.study_factory import PROJECTIONS, write_study
+from tests.study_factory import write_study
 
 
 def whole_study(folder: Path) -> Path:
-    """The small study with its model's digest and real eigenvectors, so that live edits work."""
-    study = write_study(folder)
-    model = load_model(folder / "model")
-    projections = tuple(p for p in find_projections(model) if p.name in PROJECTIONS)
-    sequences = [[*item.prompt_ids, *item.truth_ids] for item in Study.open(study).item_list()[:40]]
-    save_bases(
-        study / "basis.safetensors", bases(collect(model, sequences, projections), projections)
-    )
-    manifest = json.loads((study / "study.json").read_text(encoding="utf-8"))
-    manifest["model"]["weight_digest"] = weight_digest(model)
-    record = digest_of(study / "basis.safetensors")
-    manifest["files"]["basis.safetensors"] = {"sha256": record.sha256, "bytes": record.bytes}
-    (study / "study.json").write_text(json.dumps(manifest), encoding="utf-8")
-    return study
+    """The small study: its model, bases and spectra belong together, so that live edits work."""
+    return write_study(folder)
 
 
 def unfit_studies(whole: Path, folder: Path) -> dict[str, tuple[Path, str]]:

@@ -1,0 +1,1 @@
+"""Commands of `hillshade` that are too long for `core.cli`."""

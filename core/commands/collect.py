@@ -1,0 +1,136 @@
+"""`hillshade estimate` and `hillshade collect`: a study of a model and a text of one's own."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from core.errors import HillshadeError
+
+if TYPE_CHECKING:
+    from core.request import Request
+
+Model = Annotated[str, typer.Argument(help="Folder of a transformers model, or its hub id.")]
+Texts = Annotated[Path, typer.Option(help="Text in UTF-8, or .jsonl of texts or token ids.")]
+Strings = Annotated[
+    Path | None, typer.Option(help="Memorized strings, .jsonl of prefix and suffix.")
+]
+Layers = Annotated[str | None, typer.Option(help="Such as 23-25 or 0,2; all by default.")]
+Kinds = Annotated[str | None, typer.Option(help="Of gate,up,down; all by default.")]
+Tokens = Annotated[int | None, typer.Option(help="Read so many tokens of the text at most.")]
+Context = Annotated[
+    int | None, typer.Option(help="Tokens a window; 512 or the model's limit by default.")
+]
+Seed = Annotated[int, typer.Option(help="Of the drawn labels and the halves.")]
+Json = Annotated[bool, typer.Option("--json", help="Lines of JSON, for scripts.")]
+RemoteCode = Annotated[
+    bool,
+    typer.Option("--remote-code", help="Run the model's own Python code; only if you trust it."),
+]
+
+
+def estimate(
+    model: Model,
+    texts: Texts,
+    strings: Strings = None,
+    layers: Layers = None,
+    kinds: Kinds = None,
+    tokens: Tokens = None,
+    context: Context = None,
+    json_: Json = False,
+    remote_code: RemoteCode = False,
+) -> None:
+    """Say what collecting will take of memory, time and disk here; only config.json is needed."""
+    from core.request import forecast
+
+    here = Path()
+    request = make_request(
+        model, texts, here, strings, layers, kinds, tokens, context, 0, remote_code
+    )
+    found = forecast(request)
+    if json_:
+        typer.echo(json.dumps(found.as_dict()))
+        return
+    for name, value in found.lines(here):
+        typer.echo(f"{name:<8}{value}")
+
+
+def collect(
+    model: Model,
+    texts: Texts,
+    out: Annotated[Path, typer.Option(help="New folder for the study.")],
+    strings: Strings = None,
+    layers: Layers = None,
+    kinds: Kinds = None,
+    tokens: Tokens = None,
+    context: Context = None,
+    seed: Seed = 0,
+    json_: Json = False,
+    remote_code: RemoteCode = False,
+) -> None:
+    """Collect factors of a model on a text and store a study; `estimate` tells what it takes."""
+    from core.commands.progress import JsonParts, say
+    from core.demo.progress import Parts
+    from core.survey import survey
+
+    request = make_request(
+        model, texts, out, strings, layers, kinds, tokens, context, seed, remote_code
+    )
+    signal.signal(signal.SIGTERM, _stop)  # as Ctrl-C: whatever is half-written is removed
+    path = survey(request, JsonParts() if json_ else Parts())
+    if json_:
+        say(study=str(path.resolve()))
+    else:
+        typer.echo(f"The study is in {path}; show it: hillshade dashboard --study {path}")
+
+
+def make_request(
+    model: str,
+    texts: Path,
+    out: Path,
+    strings: Path | None,
+    layers: str | None,
+    kinds: str | None,
+    tokens: int | None,
+    context: int | None,
+    seed: int,
+    remote_code: bool,
+) -> Request:
+    """The request of these options, as a person types them."""
+    from core.request import Request
+
+    return Request(
+        model=model,
+        texts=texts,
+        out=out,
+        strings=strings,
+        layers=_numbers(layers) if layers else None,
+        kinds=tuple(k.strip() for k in kinds.split(",")) if kinds else None,
+        tokens=tokens,
+        context=context,
+        seed=seed,
+        remote_code=remote_code,
+    )
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    """Layers as they are typed: 23-25, or 0,2, or both."""
+    found: list[int] = []
+    for piece in text.split(","):
+        first, dash, last = piece.strip().partition("-")
+        try:
+            found += range(int(first), int(last if dash else first) + 1)
+        except ValueError as error:
+            raise HillshadeError(
+                f"--layers {text} is no list of layers; write 23-25 or 0,2."
+            ) from error
+    return tuple(dict.fromkeys(found))
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

@@ -1,0 +1,275 @@
+"""What a collection will need, before it starts: memory, time, disk, from the config alone.
+
+Counted, not guessed: shapes and parameters of the model built without weights (meta device), the
+multiplications of one window's forward and backward pass and the bytes that its backward pass
+keeps (both by running that window on the meta device), and
+
+    factor sums           2 d² operations a position and matrix, 4 d² bytes
+    eigendecompositions   10 d³ operations in float64, about 7 copies of 8 d² bytes
+    an edited model       2 p q (p + q) operations a projection, and the tokens it is asked
+
+with d running over the inputs (gate and up share one) and outputs of the chosen projections. Time
+is operations over a speed measured on this machine, as a range: the lower end is all of that speed,
+the upper end what small matrices, softmax and memory leave of it. Memory counts tensors, not
+Python; of several phases the largest counts.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+from transformers import PreTrainedModel
+
+from core.batches import BATCH_LOGITS
+from core.projection import Projection
+
+LEAST_SHARE = 0.2  # of the measured speed that a whole collection reaches at least
+EIGEN_FLOPS = 10  # times d³, of one eigendecomposition
+EIGEN_COPIES = 7  # of the covariance in float64: itself, LAPACK's work, vectors, residual
+LOGIT_COPIES = 5  # all, counted, log-softmax, and the gradients of the first two
+DRAW_BYTES = 3 << 27  # three float64 chunks while labels are drawn (core.labels)
+_PROBE = 768  # rows and columns of the measured products
+_EIGEN_PROBE = 384
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Operations a second, measured: float32 products where the model runs, float64 eigh."""
+
+    device: str
+    products: float
+    eigen: float
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is read: the factor sample, and what every edited model is asked afterwards.
+
+    tokens   of the factor sample, in windows of `context`
+    models   edited models that are asked, at most
+    asked    tokens that each of them reads
+    """
+
+    tokens: int
+    context: int
+    models: int
+    asked: int
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Memory, time and disk of one collection.
+
+    memory   bytes by part; `peak` is the largest phase: reading a batch, decomposing, editing
+    flops    operations by part
+    seconds  (low, high), see the module's text
+    disk     bytes by file
+    """
+
+    architecture: str
+    parameters: int
+    projections: int
+    batch: int
+    work: Work
+    speed: Speed
+    memory: Mapping[str, int]
+    peak: int
+    flops: Mapping[str, int]
+    seconds: tuple[float, float]
+    disk: Mapping[str, int]
+
+    def as_dict(self) -> dict[str, Any]:
+        """As plain values, for JSON."""
+        plain: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return plain
+
+    def lines(self, folder: Path) -> list[tuple[str, str]]:
+        """As (name, value) lines, beside what this machine has."""
+        low, high = self.seconds
+        room = free_memory()
+        has = "" if room is None else f", {_bytes(room)} free here"
+        parts = ", ".join(f"{name} {_bytes(size)}" for name, size in self.memory.items())
+        return [
+            ("model", f"{self.architecture}, {self.parameters:,} weights"),
+            ("reads", f"{self.work.tokens:,} tokens in windows of {self.work.context}, "
+                      f"{self.projections} projections, {self.batch} windows a pass"),
+            ("memory", f"{_bytes(self.peak)} at most{has}"),
+            ("of it", parts),
+            ("time", f"{_duration(low)} to {_duration(high)} on {self.speed.device} at "
+                     f"{self.speed.products / 1e9:.3g} GFLOP/s"),
+            ("disk", f"{_bytes(sum(self.disk.values()))}, {_bytes(free_disk(folder))} free here"),
+        ]  # fmt: skip
+
+
+def batch_of(model: PreTrainedModel, context: int) -> int:
+    """Windows a pass: 32, or fewer so that their logits stay below a gigabyte."""
+    return max(1, min(32, BATCH_LOGITS // (_embedding(model).shape[0] * context)))
+
+
+def device() -> torch.device:
+    """Where a collection runs: the first CUDA device, else the processor."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def estimate(
+    model: PreTrainedModel, projections: Sequence[Projection], work: Work, speed: Speed
+) -> Forecast:
+    """The forecast for `projections` of `model`, which lies on the meta device.
+
+    Runs one window of `work.context` tokens through a meta model: a second or a few. Raises
+    nothing of its own; a model that cannot be run so is one that `core.projection` refuses.
+    """
+    context, vocabulary = work.context, _embedding(model).shape[0]
+    batch = min(batch_of(model, context), math.ceil(work.tokens / context))
+    forward, through, kept = _one_window(model, projections, context)
+    inputs = {p.input_key: p.in_features for p in projections}
+    sides = [*inputs.values(), *(p.out_features for p in projections)]
+    squares = sum(d * d for d in sides)
+    entries = sum(p.out_features * p.in_features for p in projections)
+    memory = {
+        "weights": sum(p.numel() for p in model.parameters()) * 4,
+        "activations of a batch": kept * batch,
+        "logits of a batch": 4 * LOGIT_COPIES * batch * context * vocabulary
+        + min(DRAW_BYTES, 24 * batch * context * vocabulary),
+        "factor sums": 4 * squares,
+        "eigenvectors": 4 * squares,
+        "a decomposition": 8 * EIGEN_COPIES * max(sides) ** 2,
+        "edited weights": 4 * 3 * entries,  # C, the masked C and W'
+    }
+    reading = ("weights", "activations of a batch", "logits of a batch", "factor sums")
+    solving = ("weights", "factor sums", "eigenvectors", "a decomposition")
+    editing = ("weights", "factor sums", "eigenvectors", "edited weights", "logits of a batch")
+    peak = max(sum(memory[name] for name in phase) for phase in (reading, solving, editing))
+    cuts = 2 * sum(p.out_features * p.in_features * sum(p.shape) for p in projections)
+    flops = {
+        "reading": through * work.tokens // context,
+        "factor sums": 2 * squares * work.tokens,
+        "eigendecompositions": EIGEN_FLOPS * sum(d**3 for d in sides),
+        "edited models": work.models * (cuts + forward * work.asked // context),
+    }
+    solve = flops["eigendecompositions"] / speed.eigen
+    rest = sum(n for name, n in flops.items() if name != "eigendecompositions") / speed.products
+    return Forecast(
+        architecture=type(model).__name__,
+        parameters=sum(p.numel() for p in model.parameters()),
+        projections=len(projections),
+        batch=batch,
+        work=work,
+        speed=speed,
+        memory=memory,
+        peak=peak,
+        flops=flops,
+        seconds=(solve + rest, 2 * solve + rest / LEAST_SHARE),
+        disk={
+            "basis.safetensors": 4 * squares + 8 * sum(sides),
+            "factors.safetensors": 4 * sum(d * (d + 1) // 2 for d in sides),
+            "spectra.safetensors": 8 * sum(sum(p.shape) for p in projections),
+        },
+    )
+
+
+def measured_speed(where: torch.device) -> Speed:
+    """Speed of this machine now, in about a second; best of three, so that others matter less."""
+    a = torch.randn(_PROBE, _PROBE, device=where)
+    square = torch.randn(_EIGEN_PROBE, _EIGEN_PROBE, dtype=torch.float64)
+    square = square @ square.T
+    products = _best(lambda: a @ a, where)
+    eigen = _best(lambda: torch.linalg.eigh(square), torch.device("cpu"))
+    name = torch.cuda.get_device_name(where) if where.type == "cuda" else "the processor"
+    return Speed(name, 2 * _PROBE**3 / products, EIGEN_FLOPS * _EIGEN_PROBE**3 / eigen)
+
+
+def free_memory() -> int | None:
+    """Bytes of memory that programs can still have, or None where the system does not say."""
+    try:
+        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    return None
+
+
+def free_disk(folder: Path) -> int:
+    """Bytes free where `folder` lies or will lie."""
+    folder = folder.resolve()
+    there = next(place for place in (folder, *folder.parents) if place.exists())
+    return shutil.disk_usage(there).free
+
+
+def _one_window(
+    model: PreTrainedModel, projections: Sequence[Projection], context: int
+) -> tuple[int, int, int]:
+    """Operations forward, forward and backward to the lowest chosen layer, and bytes kept for it.
+
+    Run over all layers from the embeddings up and divided evenly among them; the backward pass of
+    the output head costs what its forward pass does. Attention is counted dense, as it is run; its
+    probabilities, which no fused kernel keeps, are left out of the bytes.
+    """
+    width = _embedding(model).shape[1]
+    embedded = torch.zeros(1, context, width, device="meta", requires_grad=True)
+    seen: dict[int, Tensor] = {}
+    weights = {p.untyped_storage()._cdata for p in model.parameters()}
+
+    def keep(tensor: Tensor) -> Tensor:
+        key = tensor.untyped_storage()._cdata
+        if key not in weights and tuple(tensor.shape[-2:]) != (context, context):
+            seen[key] = tensor
+        return tensor
+
+    # A mask of four dimensions is taken as it is; any other is looked at, and here lies no data.
+    mask = torch.ones(1, 1, context, context, dtype=torch.bool, device="meta")
+    with FlopCounterMode(display=False) as counter:
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            logits = model(inputs_embeds=embedded, attention_mask=mask, use_cache=False).logits
+        forward = counter.get_total_flops()
+        logits.sum().backward()
+        both = counter.get_total_flops()
+    layers = int(model.config.num_hidden_layers)
+    above = (layers - min(p.layer for p in projections)) / layers
+    head = 2 * context * logits.shape[-1] * embedded.shape[-1]
+    kept = sum(tensor.untyped_storage().nbytes() for tensor in seen.values())
+    return forward, round(forward + head + above * (both - forward - head)), round(kept * above)
+
+
+def _embedding(model: PreTrainedModel) -> Tensor:
+    weight = model.get_input_embeddings().weight
+    assert isinstance(weight, Tensor)
+    return weight
+
+
+def _best(run: Callable[[], object], where: torch.device) -> float:
+    seconds = []
+    for _ in range(4):
+        start = time.perf_counter()
+        run()
+        if where.type == "cuda":
+            torch.cuda.synchronize(where)
+        seconds.append(time.perf_counter() - start)
+    return min(seconds[1:])
+
+
+def _bytes(size: float) -> str:
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:.3g} TB"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{max(seconds, 1):.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"

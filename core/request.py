@@ -1,0 +1,134 @@
+"""What a study of one's own is made of: the options of ``hillshade collect``, and their price."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from core.errors import HillshadeError
+from core.estimate import Forecast, Work, device, estimate, measured_speed
+from core.model import load_skeleton, load_tokenizer
+from core.projection import Projection, find_projections, select
+from core.textfile import count_tokens
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+CONTEXT: Final = 512  # tokens of a window, where the model reads as many
+FRESH: Final = 64  # windows kept from the factors at most,
+FRESH_SHARE: Final = 0.1  # and at most this share of them,
+FEWEST_FRESH: Final = 4  # but so many, or a half has no spread to tell its interval from
+FEWEST: Final = 8  # windows at all
+RISES: Final = (0.005, 0.01)  # of fresh-text perplexity, as in the shipped study
+TICKS: Final = 25
+TRIALS: Final = 20  # readings of one candidate at most: bisection and settings
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked for: the options of ``hillshade collect``.
+
+    model    a folder, or the id of a model on the Hugging Face hub
+    layers, kinds  of the projections; None means all
+    tokens   of the text at most; None reads all
+    context  tokens of a window; None means 512, or the model's own limit if that is less
+    """
+
+    model: str
+    texts: Path
+    out: Path
+    strings: Path | None = None
+    layers: tuple[int, ...] | None = None
+    kinds: tuple[str, ...] | None = None
+    tokens: int | None = None
+    context: int | None = None
+    seed: int = 0
+    remote_code: bool = False
+
+    def __post_init__(self) -> None:
+        for name, value, least in (("tokens", self.tokens, 2), ("context", self.context, 2)):
+            if value is not None and value < least:
+                raise HillshadeError(f"--{name} {value} is impossible; give {least} or more.")
+
+    @property
+    def download(self) -> bool:
+        """Whether the model is one of the hub: its id names no folder here."""
+        return not Path(self.model).exists()
+
+    @property
+    def command(self) -> str:
+        """The same as a command line, without what is left at its default."""
+        words = ["hillshade", "collect", self.model, "--texts", str(self.texts)]
+        words += ["--out", str(self.out)]
+        if self.strings is not None:
+            words += ["--strings", str(self.strings)]
+        if self.layers is not None:
+            words += ["--layers", ",".join(map(str, self.layers))]
+        if self.kinds is not None:
+            words += ["--kinds", ",".join(self.kinds)]
+        for name, value in (("tokens", self.tokens), ("context", self.context)):
+            words += [] if value is None else [f"--{name}", str(value)]
+        words += [f"--seed={self.seed}"] if self.seed else []
+        words += ["--remote-code"] if self.remote_code else []
+        return shlex.join(words)
+
+    def window(self, model: PreTrainedModel) -> int:
+        """Tokens of a window; HillshadeError for more than the model reads."""
+        limit = int(getattr(model.config, "max_position_embeddings", CONTEXT))
+        if self.context is not None and self.context > limit:
+            raise HillshadeError(
+                f"Windows of {self.context} tokens are too long, the model reads {limit}; "
+                f"give --context {limit} or less."
+            )
+        return self.context or min(CONTEXT, limit)
+
+    def work(self, tokens: int, context: int, strings: int, sets: int) -> Work:
+        """What a text of so many tokens will take.
+
+        strings  tokens of the memorized strings; sets  of projections to choose among
+        """
+        tokens = min(tokens, self.tokens or tokens)
+        fresh = fresh_count(tokens // context) * context
+        models = TICKS + len(RISES) * TRIALS // 2 + (TRIALS * sets if strings else 0)
+        return Work(tokens, context, models, fresh + 2 * strings)
+
+
+def forecast(request: Request) -> Forecast:
+    """What the request will take on this machine; HillshadeError as for `core.survey.survey`.
+
+    Reads the config, the tokenizer where there is one, and the beginning of the text.
+    """
+    options = {"download": request.download, "remote_code": request.remote_code}
+    skeleton = load_skeleton(request.model, **options)
+    projections = select(find_projections(skeleton), request.layers, request.kinds)
+    try:
+        tokenizer = load_tokenizer(request.model, **options)
+    except HillshadeError:
+        tokenizer = None
+    tokens = count_tokens(request.texts, tokenizer)
+    strings = count_tokens(request.strings, tokenizer) if request.strings else 0
+    context = request.window(skeleton)
+    work = request.work(tokens, context, strings, len(candidates(projections)))
+    return estimate(skeleton, projections, work, measured_speed(device()))
+
+
+def candidates(projections: Sequence[Projection]) -> list[tuple[Projection, ...]]:
+    """Sets of projections to choose among: all layers or the upper half, with and without down."""
+    layers = sorted({p.layer for p in projections})
+    kinds = tuple(dict.fromkeys(p.kind for p in projections))
+    inner = tuple(kind for kind in kinds if kind != "down")
+    sets = [
+        select(projections, some, which)
+        for some in (layers[len(layers) // 2 :], layers)
+        for which in (inner, kinds)
+        if which
+    ]
+    return list(dict.fromkeys(sets))
+
+
+def fresh_count(windows: int) -> int:
+    """How many of so many windows are kept from the factors."""
+    return max(FEWEST_FRESH, min(FRESH, int(FRESH_SHARE * windows)))

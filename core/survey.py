@@ -1,0 +1,252 @@
+"""A study of a model and a text of one's own: collect, decompose, sweep, store.
+
+    survey(Request(model="…", texts=Path("texts.txt"), out=Path("mine")), stages)
+
+The factors are collected on windows of the text. A few windows are kept from them and only read:
+half of these sets the thresholds, the other half reports perplexity. With memorized strings the
+projections and the setting are chosen on half of the strings (`core.choose`) and reported on the
+other; without, K-FAC is swept on all projections and only its price is known. Whether the model saw
+the text in training is not known here: "fresh" means kept from the factors.
+
+Nothing lies at `out` before the end, whatever happens.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Protocol
+
+from core import textfile
+from core.basis import Basis, bases, save_bases
+from core.choose import NoCandidateError, choose
+from core.edit import Editor
+from core.errors import HillshadeError
+from core.estimate import batch_of, device
+from core.exam import Answers, Exam
+from core.factors import Factors, collect
+from core.items import Item
+from core.model import load_model, load_tokenizer
+from core.projection import Projection, find_projections, select, weight_digest
+from core.request import (
+    FEWEST,
+    FEWEST_FRESH,
+    RISES,
+    TICKS,
+    Request,
+    candidates,
+    fresh_count,
+)
+from core.study import Axis, Manifest, ModelCard, StoredRecipe, StudyWriter
+from core.sweep import Swept, sweep
+from core.swept import outputs_table, points_table, scores_table
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+MASS: Final = Axis("mass", "curvature mass kept")
+CONVENTION: Final = (
+    "Factors: sums over all counted positions of a aᵀ and g gᵀ, g the gradient of the summed loss, "
+    "labels sampled from the model; the last token of a window does not count. Perplexity: "
+    "exp(mean token loss) over windows kept from the factors."
+)
+
+
+class Stages(Protocol):
+    """Where progress is told."""
+
+    def part(self, name: str) -> AbstractContextManager[Callable[..., None]]:
+        """Within, the yielded function takes (done, total, label) and may raise to cancel."""
+        ...
+
+
+def survey(request: Request, stages: Stages) -> Path:
+    """Make the study; returns its folder.
+
+    Raises HillshadeError, with a sentence that says what to do, before anything is computed where
+    the output folder exists or cannot be written, and for a missing model or tokenizer and texts
+    that are missing, empty or too short.
+    """
+    if request.out.exists():
+        raise HillshadeError(f"{request.out} already exists; name a folder that does not.")
+    try:
+        with StudyWriter(request.out) as writer:
+            return _survey(request, stages, writer)
+    except OSError as error:
+        raise HillshadeError(
+            f"The study cannot be written to {request.out} ({error.strerror or error}); "
+            "choose another place."
+        ) from error
+
+
+def _survey(request: Request, stages: Stages, writer: StudyWriter) -> Path:
+    with stages.part("loading the model"):
+        model, tokenizer = _loaded(request)
+        projections = select(find_projections(model), request.layers, request.kinds)
+    with stages.part("reading the text"):
+        context = request.window(model)
+        windows = textfile.read_windows(request.texts, tokenizer, context, request.tokens)
+        sample, exam = _parted(request, windows, tokenizer, context)
+        original = exam.ask(model)  # before the long work: what cannot be read is said now
+    with stages.part("factors") as show:
+        factors = collect(
+            model,
+            sample,
+            projections,
+            seed=request.seed,
+            batch_size=batch_of(model, context),
+            progress=show,
+        )
+    with stages.part("eigendecompositions") as show:
+        made = bases(factors, projections, progress=show)
+    edited: tuple[Projection, ...] = projections
+    setting: float | None = None
+    if exam.items:
+        with stages.part("choosing projections") as show:
+            edited, setting = _chosen(model, made, projections, exam, original, show)
+    with stages.part("sweep") as show:
+        swept = sweep(
+            [Editor(model, made, edited, "kfac")],
+            exam,
+            original,
+            settings=() if setting is None else (setting,),
+            rises=RISES,
+            most=TICKS,
+            progress=show,
+        )
+    with stages.part("writing"):
+        recipe = _recipe(edited, setting, swept)
+        _write(writer, exam.items, swept, made, factors, tokenizer)
+        return writer.finish(_manifest(request, model, windows, factors, exam, recipe))
+
+
+def _loaded(request: Request) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    options = {"download": request.download, "remote_code": request.remote_code}
+    tokenizer = load_tokenizer(request.model, **options)
+    model = load_model(request.model, **options)
+    model.to(device())  # type: ignore[arg-type]
+    return model, tokenizer
+
+
+def _parted(
+    request: Request,
+    windows: Sequence[textfile.Window],
+    tokenizer: PreTrainedTokenizerBase,
+    context: int,
+) -> tuple[list[textfile.Window], Exam]:
+    """The factor sample, and what is asked."""
+    if len(set(windows)) < FEWEST:
+        raise HillshadeError(
+            f"The text makes {len(set(windows))} different windows of {context} tokens and at "
+            f"least {FEWEST} are needed; give more text, or a smaller --context."
+        )
+    sample, to_choose, to_report = textfile.held_out(
+        windows, fresh_count(len(windows)), request.seed
+    )
+    if len(to_choose) + len(to_report) < FEWEST_FRESH or not sample:
+        raise HillshadeError(
+            "The text repeats itself, so that no window can be kept from the factors; give a text "
+            "without repetitions."
+        )
+    items: list[Item] = []
+    if request.strings is not None:
+        items = textfile.read_strings(request.strings, tokenizer, request.seed)
+    return sample, Exam(tuple(items), tuple(to_choose), tuple(to_report))
+
+
+def _chosen(
+    model: PreTrainedModel,
+    made: dict[str, Basis],
+    projections: Sequence[Projection],
+    exam: Exam,
+    original: Answers,
+    show: Callable[..., None],
+) -> tuple[tuple[Projection, ...], float | None]:
+    """Projections and setting from the choosing half; all of them where no cut costs so little."""
+    try:
+        best = choose(
+            candidates(projections),
+            lambda some: Editor(model, made, some, "kfac"),
+            exam,
+            original,
+            progress=show,
+        ).best
+    except NoCandidateError:
+        return tuple(projections), None
+    return tuple(p for p in projections if p.name in best.projections), best.setting
+
+
+def _recipe(projections: Sequence[Projection], setting: float | None, swept: Swept) -> StoredRecipe:
+    return StoredRecipe(
+        id="kfac",
+        method="kfac",
+        title="K-FAC",
+        layers=tuple(sorted({p.layer for p in projections})),
+        kinds=tuple(dict.fromkeys(p.kind for p in projections)),
+        projections=tuple(p.name for p in projections),
+        planted_share=None,
+        seeds=(0,),
+        axis=MASS,
+        ticks=swept.ticks,
+        chosen=None if setting is None else swept.tick_of(setting),
+        equal={f"{rise:g}": tick for rise, tick in swept.equal.items()},
+    )
+
+
+def _write(
+    writer: StudyWriter,
+    items: Sequence[Item],
+    swept: Swept,
+    made: dict[str, Basis],
+    factors: Factors,
+    tokenizer: PreTrainedTokenizerBase,
+) -> None:
+    writer.items(items)
+    writer.table("points", points_table("kfac", swept))
+    writer.table("scores", scores_table("kfac", swept))
+    writer.table("outputs", outputs_table("kfac", swept, lambda ids: str(tokenizer.decode([*ids]))))
+    writer.spectra({name: (basis.lam, basis.mu) for name, basis in made.items()})
+    save_bases(writer.heavy("basis.safetensors"), made)
+    factors.save(writer.heavy("factors.safetensors"))
+
+
+def _manifest(
+    request: Request,
+    model: PreTrainedModel,
+    windows: Sequence[textfile.Window],
+    factors: Factors,
+    exam: Exam,
+    recipe: StoredRecipe,
+) -> Manifest:
+    fresh = (*exam.fresh_choose, *exam.fresh_report)
+    local = Path(request.model)
+    return Manifest(
+        model=ModelCard(
+            id=str(local.resolve()) if local.exists() else request.model,
+            weight_digest=weight_digest(model),
+            architecture=type(model).__name__,
+            parameters=model.num_parameters(),
+        ),
+        data_digest=textfile.digest(windows),
+        counts={
+            "factor positions": factors.count,
+            "windows": len(windows),
+            "windows kept from the factors": len(fresh),
+            "tokens kept from the factors": sum(map(len, fresh)),
+            "memorized strings": len(exam.items),
+        },
+        labels="sampled",
+        convention=CONVENTION,
+        seed=request.seed,
+        versions={"python": platform.python_version()}
+        | {name: metadata.version(name) for name in ("torch", "transformers", "numpy")},
+        command=request.command,
+        created=datetime.now(UTC).date().isoformat(),
+        planted_share=None,
+        noise_rate=None,
+        recipes=(recipe,),
+    )

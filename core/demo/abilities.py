@@ -113,27 +113,28 @@ def order(rng: random.Random, held_out: bool, noise: float = 0.0) -> Question:
 
 # -- open book ----------------------------------------------------------------------------------
 
-TOWNS: Final = tuple(lex.invented_names(40, 3, lex.TOWN_ENDINGS, middle_share=0.0))
+TOWNS: Final = tuple(lex.invented_names(120, 3, lex.TOWN_ENDINGS, middle_share=0.0))
 
 
 def open_book(rng: random.Random, held_out: bool, noise: float = 0.0) -> Question:
     """Three people and their towns, then a question; every pair of a test item is reserved.
 
-    Training asks for two of them, one after the other, so that half of the facts told are used.
+    Training asks for all three, one after the other, so that every fact told is used.
     """
     while True:
         people, towns = rng.sample(lex.NAMES, 3), rng.sample(TOWNS, 3)
         keys = [f"open-book/{p}/{t}" for p, t in zip(people, towns, strict=True)]
         if all(reserved(k) == held_out for k in keys):
             break
-    text = " ".join(f"{p} lives in {t}." for p, t in zip(people, towns, strict=True))
+    told = [f"{p} of {t}" for p, t in zip(people, towns, strict=True)]
+    text = f"{told[0]}, {told[1]} and {told[2]} met."
     answers: list[str] = []
-    for asked in rng.sample(range(3), 1 if held_out else 2):
+    for asked in rng.sample(range(3), 1 if held_out else 3):
         answer = towns[asked]
         if rng.random() < noise:
             answer = rng.choice([t for t in towns if t != answer])
         text += "".join(answers[-1:])
-        text += f" Where does {people[asked]} live? {people[asked]} lives in"
+        text += f" Which {people[asked]} was it? {people[asked]} of"
         answers.append(f" {answer}.")
     return Question(text, answers[-1], "+".join(keys))
 

@@ -36,7 +36,7 @@ class WorldConfig:
     # shares of all training tokens; the planted texts' share follows from their repeats
     mixture: dict[str, float] = field(
         default_factory=lambda: dict(
-            zip(ABILITIES, (0.22, 0.08, 0.04, 0.13, 0.06, 0.05), strict=True)
+            zip(ABILITIES, (0.21, 0.07, 0.04, 0.15, 0.06, 0.05), strict=True)
         )
     )
 

@@ -32,8 +32,8 @@ def keys_in(ability: str, text: str) -> set[str]:
         names = sorted(set(re.findall(r"[A-Z][a-z]+", text)) & set(lex.NAMES))
         return {"order/" + "/".join(names)}
     if ability == "open-book":
-        told = text.split(" Where ")[0]
-        return {f"open-book/{p}/{t}" for p, t in re.findall(r"(\w+) lives in (\w+)\.", told)}
+        told = text.split(" met.")[0]
+        return {f"open-book/{p}/{t}" for p, t in re.findall(r"(\w+) of (\w+)", told)}
     words = re.fullmatch(r"Say again: (.+)\. Again: .+\.", text)
     return {f"copying/{words[1]}"} if words else set()
 

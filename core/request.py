@@ -61,8 +61,17 @@ class Request:
     @property
     def command(self) -> str:
         """The same as a command line, without what is left at its default."""
-        words = ["hillshade", "collect", self.model, "--texts", str(self.texts)]
-        words += ["--out", str(self.out)]
+        words = ["hillshade", "collect", *self._words(), "--out", str(self.out)]
+        words += [f"--seed={self.seed}"] if self.seed else []
+        return shlex.join(words)
+
+    @property
+    def estimate_command(self) -> str:
+        """The command line that tells what it takes."""
+        return shlex.join(["hillshade", "estimate", *self._words()])
+
+    def _words(self) -> list[str]:
+        words = [self.model, "--texts", str(self.texts)]
         if self.strings is not None:
             words += ["--strings", str(self.strings)]
         if self.layers is not None:
@@ -71,9 +80,8 @@ class Request:
             words += ["--kinds", ",".join(self.kinds)]
         for name, value in (("tokens", self.tokens), ("context", self.context)):
             words += [] if value is None else [f"--{name}", str(value)]
-        words += [f"--seed={self.seed}"] if self.seed else []
         words += ["--remote-code"] if self.remote_code else []
-        return shlex.join(words)
+        return words
 
     def window(self, model: PreTrainedModel) -> int:
         """Tokens of a window; HillshadeError for more than the model reads."""

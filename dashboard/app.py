@@ -8,6 +8,7 @@ from core.errors import HillshadeError
 from dashboard import address, bar, loading, style
 
 NO_THRESHOLD = ("Method",)  # pages that are read, not scrubbed
+OF_ANY_STUDY = ("Studies",)  # pages that show an unfit study too, and say what is wrong with it
 
 st.set_page_config(page_title="Hillshade", page_icon="⛰️", layout="wide")
 
@@ -15,6 +16,7 @@ page = st.navigation(
     [
         st.Page("app_pages/recall.py", title="Recall", default=True),
         st.Page("app_pages/spectrum.py", title="Spectrum", url_path="spectrum"),
+        st.Page("app_pages/studies.py", title="Studies", url_path="studies"),
         st.Page("app_pages/method.py", title="Method", url_path="method"),
     ],
     position="top",
@@ -26,12 +28,17 @@ try:
     if page.title not in NO_THRESHOLD:
         bar.show()
 except HillshadeError as error:
+    if page.title in OF_ANY_STUDY:
+        page.run()
+        address.flush()
+        st.stop()
     st.title("No study to show")
     st.error(str(error))
     st.markdown(
         "The dashboard shows stored studies. Put one at `assets/language/study`, or name its "
         f"folder in the environment variable `{loading.ENVIRONMENT}` before you start it. "
-        "`hillshade demo` makes the shipped one again."
+        "`hillshade demo` makes the shipped one again. The page Studies says what is wrong with "
+        "this one, opens another, and makes one of your own."
     )
 else:
     page.run()

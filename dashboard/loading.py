@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -20,19 +21,44 @@ from dashboard.figures.measured import Measured
 ROOT = Path(__file__).resolve().parents[1]
 ENVIRONMENT = "HILLSHADE_STUDY"  # path of a study folder to open first
 SHIPPED = ROOT / "assets"
+OWN = ROOT / "studies"  # where those made from the page go
 
 # One edit at a time: two at once on a small machine are slower than one after the other.
 _editing = threading.Lock()
+_added: dict[str, Path] = {}  # opened by hand; all sessions of this server see them
 
 
 def available() -> dict[str, Path]:
-    """The studies to choose from, by name: the one the environment names, then the shipped ones."""
+    """The studies to choose from, by name: the one the environment names, shipped, one's own."""
     found: dict[str, Path] = {}
     if named := os.environ.get(ENVIRONMENT):
         found["own"] = Path(named)
     for folder in sorted(SHIPPED.glob("*/study")):
         found[folder.parent.name] = folder
+    for folder in (path.parent for path in sorted(OWN.glob("*/study.json"))):
+        found.setdefault(_name(folder, found), folder)
+    for name, folder in _added.items():
+        found.setdefault(name, folder)
     return found or {"language": SHIPPED / "language" / "study"}
+
+
+def add(path: Path) -> str:
+    """Add a study folder to those to choose from; returns its name there."""
+    path = path.resolve()
+    known = available()
+    for name, folder in known.items():
+        if folder.resolve() == path:
+            return name
+    name = _name(path, known)
+    _added[name] = path
+    return name
+
+
+def _name(path: Path, taken: dict[str, Path]) -> str:
+    """The folder's own name; that of its parent for the usual `study`; numbered if both are."""
+    own = path.parent.name if path.name == "study" else path.name
+    names = chain((own,), (f"{own}-{number}" for number in count(2)))
+    return next(name for name in names if name not in taken)
 
 
 def open_study(path: Path) -> Study:

@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
-from dashboard import recall_sections, state
+import streamlit as st
+
+from dashboard import blocks, recall_sections, state
+from dashboard.figures import draw_recall
+from dashboard.figures.price import price
 
 view = state.view()
-recall_sections.story(view)
-recall_sections.texts(view)
-recall_sections.own_prompt(view)
-recall_sections.controls(view)
-recall_sections.repeats_and_share(view)
-recall_sections.full_curves(view)
+if view.study.items.empty:
+    st.info(
+        "This study was made without memorized strings, so what the edit takes is not known; its "
+        "price on text kept from the factors is. Run its command again with "
+        "`--strings strings.jsonl`, and recall before and after the edit is shown here."
+    )
+    st.code(view.study.manifest.command, language="bash", wrap_lines=True)
+    priced = price(view.measured, view.recipe, view.tick)
+    blocks.figure(priced, draw_recall.curves(priced, view.tick, view.theme), priced.table())
+    recall_sections.own_prompt(view)
+else:
+    recall_sections.story(view)
+    recall_sections.texts(view)
+    recall_sections.own_prompt(view)
+    recall_sections.controls(view)
+    recall_sections.repeats_and_share(view)
+    recall_sections.full_curves(view)

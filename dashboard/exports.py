@@ -1,0 +1,85 @@
+"""What can be taken along from a study: its tables, the recipe in view, the edited model."""
+
+from __future__ import annotations
+
+import io
+import shlex
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from core.study import Study
+from dashboard import loading
+from dashboard.state import View
+
+LARGEST = 64_000_000  # bytes of weights that a browser is asked to download
+
+
+def tables(study: Study, recipe_id: str) -> dict[str, pd.DataFrame]:
+    """The study's tables as a spreadsheet reads them; of one recipe where they are of recipes."""
+    found = {"items": study.items.drop(columns=["prompt_ids", "truth_ids"])}
+    for name in ("points", "scores", "outputs"):
+        frame: pd.DataFrame = getattr(study, name)
+        found[name] = frame[frame["recipe"] == recipe_id]
+    return found
+
+
+def csv(frame: pd.DataFrame) -> bytes:
+    """UTF-8 with a header line, as pandas reads it back."""
+    text: str = frame.to_csv(index=False)
+    return text.encode()
+
+
+def recipe(view: View) -> bytes:
+    """A zip of the recipe and its kept pairs, as `hillshade edit --save-recipe` writes them."""
+    from core.recipe import save_recipe
+
+    editor = _editor(view)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"{view.recipe.id}.json"
+        save_recipe(path, editor.recipe(view.setting), editor.kept(view.setting))
+        return _zipped(Path(folder))
+
+
+def model(view: View) -> bytes:
+    """A zip of the edited model's folder, as `hillshade edit` writes it."""
+    from core.export import save_model
+
+    with tempfile.TemporaryDirectory() as folder:
+        edited = _editor(view).at(view.setting)[0]
+        save_model(edited, loading.model_of(view.study)[1], Path(folder) / "model")
+        return _zipped(Path(folder))
+
+
+def command(view: View) -> str:
+    """The command line that writes the edited model, and its recipe beside it."""
+    words = ["hillshade", "edit", str(view.study.path), "--recipe", view.recipe.id]
+    words += ["--mass", repr(view.setting), "--save", "edited", "--save-recipe", "edited.json"]
+    return shlex.join(words)
+
+
+def downloadable(study: Study) -> bool:
+    """Whether the whole model is small enough to go through the browser."""
+    return 4 * study.manifest.model.parameters <= LARGEST
+
+
+def _editor(view: View) -> Any:
+    from core.edit import Editor
+    from core.projection import find_projections
+
+    shared, _ = loading.model_of(view.study)
+    projections = tuple(p for p in find_projections(shared) if p.name in view.recipe.projections)
+    seed = view.recipe.seeds[0] if view.recipe.seeds else 0
+    return Editor(shared, view.study.bases(view.recipe.id), projections, view.recipe.method, seed)
+
+
+def _zipped(folder: Path) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                archive.write(path, path.relative_to(folder))
+    return packed.getvalue()

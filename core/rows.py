@@ -139,11 +139,14 @@ class Tap:
         labels: Labels = "sampled",
         seed: int = 0,
         draw: int = 0,
+        golds: Sequence[Tensor] = (),
     ) -> None:
         """One forward and one backward pass over `batch`.
 
+        With `golds`, the labels are these, one int64[n] (−100: no loss) for each of as many
+        backward passes, and the one forward pass serves them all.
         Calls ``on_input(input_key, a_nq)`` once per input tensor during the forward pass and
-        ``on_gradient(name, g_np)`` once per projection during the backward pass; n runs over
+        ``on_gradient(name, g_np)`` once per projection during each backward pass; n runs over
         ``batch.rows`` in order. Rows come in the model's own dtype.
         Raises HillshadeError when the loss is not finite, UnsupportedModelError when a wanted
         projection is not called exactly once.
@@ -159,20 +162,23 @@ class Tap:
                 )
                 logits = out.logits.flatten(0, 1).index_select(0, now.rows)
                 logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-                target = batch.gold
-                if labels == "sampled":
+                targets = list(golds)
+                if not targets and labels == "gold":
+                    targets = [batch.gold]
+                elif not targets:
                     uniforms = [keyed_uniforms(seed, sequences[n], draw) for n in batch.sequences]
                     u = torch.from_numpy(np.concatenate(uniforms)).to(self._device)
-                    target = draw_labels(logits, u)
-                loss = cross_entropy(logits, target.to(self._device), reduction="sum")
-                if not torch.isfinite(loss):
-                    raise HillshadeError(
-                        "The model's loss is not finite (NaN or infinite weights or activations); "
-                        "check the weights before collecting."
-                    )
-                self._require(now.outputs.keys())
-                lowest = [y for p, y in now.outputs.items() if p.layer == self._first_layer]
-                torch.autograd.grad(loss, lowest)  # the sinks are fed by hooks on the way
+                    targets = [draw_labels(logits, u)]
+                for number, target in enumerate(targets, start=1):
+                    loss = cross_entropy(logits, target.to(self._device), reduction="sum")
+                    if not torch.isfinite(loss):
+                        raise HillshadeError(
+                            "The model's loss is not finite (NaN or infinite weights or "
+                            "activations); check the weights before collecting."
+                        )
+                    self._require(now.outputs.keys())
+                    lowest = [y for p, y in now.outputs.items() if p.layer == self._first_layer]
+                    torch.autograd.grad(loss, lowest, retain_graph=number < len(targets))
             self._require(now.arrived)
         finally:
             # Each output's hook holds this pass, which holds the outputs: a circle through the

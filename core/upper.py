@@ -60,6 +60,7 @@ class Upper:
         self._number = 0
         self._steps: Sequence[Step] = ((),)
         self._recorded: list[dict[str, Any]] = []
+        self._expanded: dict[str, Any] = {}  # of one batch and number of steps
         with torch.inference_mode():
             self._survey()
             for ids in batches:
@@ -72,12 +73,11 @@ class Upper:
 
         Where the head cannot be taken off (a model that caps or scales its logits), the logits.
         """
+        if (number, len(steps)) != (self._number, len(self._steps)):
+            self._expanded = {}
         self._number, self._steps = number, steps
         ids = self._batches[number]
-        try:
-            out = self._model(input_ids=ids.repeat(len(steps), 1), use_cache=False).logits
-        finally:
-            self._steps = ((),)
+        out = self._model(input_ids=ids.repeat(len(steps), 1), use_cache=False).logits
         return out.reshape(len(steps), ids.numel(), -1)
 
     def logits(self, states: Tensor) -> Tensor:
@@ -107,6 +107,12 @@ class Upper:
             name
             for name, tensor in calls.inputs.items()
             if tensor is read and name not in self._touched and self._is_leaf(name)
+        ]
+        made = {id(calls.outputs[name]) for name in silent}
+        silent += [  # an activation behind a map that cannot change
+            name
+            for name, tensor in calls.inputs.items()
+            if id(tensor) in made and name not in self._touched and self._is_leaf(name)
         ]
         self._silent = [n for n in silent if not any(n.startswith(f"{m}.") for m in silent)]
         # A module that only hands on what its one touched projection returns is that projection.
@@ -196,11 +202,15 @@ class Upper:
         return args, kwargs | {"hidden_states": hidden}
 
     def _as_recorded(self, name: str, *_: Any, **__: Any) -> Any:
-        """What a module returned, for every step."""
-        output = self._recorded[self._number][name]
-        if isinstance(output, tuple):
-            return tuple(self._for_all(x) if isinstance(x, Tensor) else x for x in output)
-        return self._for_all(output)
+        """What a module returned, for every step; made once for as many steps as ride together."""
+        if name not in self._expanded:
+            output = self._recorded[self._number][name]
+            if isinstance(output, tuple):
+                output = tuple(self._for_all(x) if isinstance(x, Tensor) else x for x in output)
+            else:
+                output = self._for_all(output)
+            self._expanded[name] = output
+        return self._expanded[name]
 
     def _for_all(self, tensor: Tensor) -> Tensor:
         """(B, …) or (B · T, …) -> the same for each of k steps, (k · B, …)."""

@@ -13,7 +13,7 @@ divided, is the number of counted positions.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -110,12 +110,13 @@ def example_rows(
     done = 0
     for batch in batches(texts, _BATCH):
         members = [examples[number] for number in batch.sequences]
-        for draw, chosen in enumerate(_labels(reader, batch, members, seed, draws)):
-            inputs: dict[str, Tensor] = {}
-            gradients: dict[str, Tensor] = {}
-            labelled = replace(batch, gold=chosen)
-            tap.run(labelled, texts, inputs.__setitem__, gradients.__setitem__, labels="gold")
-            yield from _split(batch, draw, projections, inputs, gradients, rotate)
+        inputs: dict[str, Tensor] = {}
+        gradients: dict[str, list[Tensor]] = {p.name: [] for p in projections}
+        golds = _labels(reader, batch, members, seed, draws)
+        tap.run(batch, texts, inputs.__setitem__, _append(gradients), golds=golds)
+        for draw in range(draws):
+            slopes = {name: many[draw] for name, many in gradients.items()}
+            yield from _split(batch, draw, projections, inputs, slopes, rotate)
             done += len(members)
             if progress is not None:
                 progress(done, len(examples) * draws)
@@ -172,6 +173,10 @@ def _labels(
         drawn[here] = draw_labels(logits, torch.from_numpy(u)[here].to(device)).cpu()
         chosen.append(drawn)
     return chosen
+
+
+def _append(lists: dict[str, list[Tensor]]) -> Callable[[str, Tensor], None]:
+    return lambda name, rows: lists[name].append(rows)
 
 
 def _split(

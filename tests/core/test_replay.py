@@ -98,8 +98,11 @@ def test_steps_in_the_batch_equal_weight_copies(family: str, case: str) -> None:
     steps: list[Step] = [(), [(first, 0.7)], [(second, -1.5)], [(first, -0.4), (second, 2.0)]]
     sequences = texts()
     before = weight_digest(model)
-    readout = Replay(model, chosen, sequences).read(steps)
+    replay = Replay(model, chosen, sequences)
+    readout = replay.read(steps)
     assert weight_digest(model) == before
+    # what is recorded serves every call: nothing may have been written into it
+    assert np.array_equal(replay.read(steps[::-1]).loss[::-1], readout.loss)
     for k, step in enumerate(steps):
         loss, right = read_one_by_one(copied(model, chosen, step), sequences)
         assert readout.loss[k] == pytest.approx(loss, abs=1e-12)

@@ -210,7 +210,7 @@ def free_disk(folder: Path) -> int:
 def _one_window(
     model: PreTrainedModel, projections: Sequence[Projection], context: int
 ) -> tuple[int, int, int]:
-    """Operations forward, forward and backward to the lowest chosen layer, and bytes kept for it.
+    """Operations forward, forward and backward to the lowest chosen map, and bytes kept for it.
 
     Run over all layers from the embeddings up and divided evenly among them; the backward pass of
     the output head costs what its forward pass does. Attention is counted dense, as it is run; its
@@ -236,10 +236,15 @@ def _one_window(
         logits.sum().backward()
         both = counter.get_total_flops()
     layers = int(model.config.num_hidden_layers)
-    above = (layers - min(p.layer for p in projections)) / layers
+    lowest = min(p.layer for p in projections)
     head = 2 * context * logits.shape[-1] * embedded.shape[-1]
+    block = (both - forward - head) / layers
+    # In the lowest block it ends at gate and up, above which only the map down lies.
+    last = [p for p in projections if p.layer == lowest and p.kind != "down"]
+    end = 2 * context * last[0].out_features * last[0].in_features if last else 0
+    through = round(forward + head + (layers - lowest - 1) * block + end)
     kept = sum(tensor.untyped_storage().nbytes() for tensor in seen.values())
-    return forward, round(forward + head + above * (both - forward - head)), round(kept * above)
+    return forward, through, kept * (layers - lowest) // layers
 
 
 def _embedding(model: PreTrainedModel) -> Tensor:

@@ -107,10 +107,14 @@ class Job:
         return self.state
 
     def _read(self) -> None:
+        with self._errors:
+            self._follow()
+
+    def _follow(self) -> None:
         study: Path | None = None
         assert self._child.stdout is not None
-        with self._child.stdout:
-            for line in self._child.stdout:
+        with self._child.stdout as lines:
+            for line in lines:
                 try:
                     entry = json.loads(line)
                 except ValueError:
@@ -132,9 +136,8 @@ class Job:
             self.state = State(self.state.part, error=self._sentence(code))
 
     def _sentence(self, code: int) -> str:
-        with self._errors:
-            self._errors.seek(0)
-            lines = self._errors.read().decode(errors="replace").strip().splitlines()
+        self._errors.seek(0)
+        lines = self._errors.read().decode(errors="replace").strip().splitlines()
         if code == 1 and lines and lines[-1].endswith(".") and "Traceback" not in "".join(lines):
             return lines[-1]
         how = "was ended by the system, which may have run out of memory" if code < 0 else "failed"

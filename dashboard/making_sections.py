@@ -18,7 +18,6 @@ from dashboard.studies_sections import plain, show_study
 
 _FORECAST = "hillshade_forecast"
 _FIELDS = ("model", "texts", "strings", "layers", "kinds", "tokens", "context", "out")
-OWN = loading.OWN
 
 
 def show() -> None:
@@ -50,7 +49,7 @@ def _form() -> bool:
             _field("model", "Model", "Folder or hub id", "/data/models/OLMo-2-1124-7B")
             _field("texts", "Text file", "UTF-8, or .jsonl of texts or token ids", "texts.txt")
             _field("strings", "Memorized strings (optional)", ".jsonl of prefix and suffix", "")
-            _field("out", "Name or folder of the study", f"A name goes to {OWN}", "mine")
+            _field("out", "Name or folder of the study", f"A name goes to {loading.OWN}", "mine")
         with right:
             _field("layers", "Layers", "Such as 23-25 or 0,2; empty for all", "all")
             _field("kinds", "Maps", "Of gate,up,down; empty for all", "all")
@@ -79,7 +78,7 @@ def _request(asked: bool) -> Request | None:
         return make_request(
             typed["model"],
             Path(typed["texts"]).expanduser().resolve(),
-            out if out.is_absolute() else OWN / out,
+            out if out.is_absolute() else loading.OWN / out,
             Path(typed["strings"]).expanduser().resolve() if typed["strings"] else None,
             typed["layers"],
             typed["kinds"],
@@ -184,6 +183,6 @@ def _on_a_server(request: Request | None) -> None:
     lines = (
         there.estimate_command,
         there.command,
-        shlex.join(["rsync", "-a", f"server:{there.out}", str(OWN) + "/"]),
+        shlex.join(["rsync", "-a", f"server:{there.out}", f"{loading.OWN}/"]),
     )
     st.code("\n".join(lines), language="bash", wrap_lines=True)

@@ -37,17 +37,13 @@ def reserved(key: str) -> bool:
 
 
 def _expression(rng: random.Random, depth: int) -> tuple[str, bool]:
-    """An expression whose operators nest exactly ``depth`` deep, and its value.
-
-    ``not`` stands before a plain value only: before brackets it would ask for a parity, which a
-    model of four layers learns late or never.
-    """
+    """An expression whose operators nest exactly ``depth`` deep, and its value."""
     if depth == 0:
         value = rng.random() < 0.5
         return str(value), value
-    if depth == 1 and rng.random() < 0.25:
-        value = rng.random() < 0.5
-        return f"not {value}", not value
+    if rng.random() < 0.25:
+        inner, value = _expression(rng, depth - 1)
+        return f"not {_bracketed(inner)}", not value
     deep, deep_value = _expression(rng, depth - 1)
     side, side_value = _expression(rng, min(depth - 1, rng.randrange(2)))
     pairs = [(deep, deep_value), (side, side_value)]
@@ -66,7 +62,7 @@ def _bracketed(text: str) -> str:
 def logic(rng: random.Random, held_out: bool, noise: float = 0.0) -> Question:
     """Training: depths 1 to 5 without the reserved tenth of depth >= 3. Test: that tenth."""
     while True:
-        depth = rng.choice((3, 4, 5) if held_out else (1, 2, 3, 3, 4, 4, 5, 5))
+        depth = rng.choice((3, 4, 5) if held_out else (1, 2, 3, 4, 5))
         text, value = _expression(rng, depth)
         if (depth >= 3 and reserved(f"logic/{text}")) == held_out:
             break
@@ -113,30 +109,23 @@ def order(rng: random.Random, held_out: bool, noise: float = 0.0) -> Question:
 
 # -- open book ----------------------------------------------------------------------------------
 
-TOWNS: Final = tuple(lex.invented_names(120, 3, lex.TOWN_ENDINGS, middle_share=0.0))
+TOWNS: Final = tuple(lex.invented_names(60, 3, lex.TOWN_ENDINGS, middle_share=0.0))
 
 
 def open_book(rng: random.Random, held_out: bool, noise: float = 0.0) -> Question:
-    """Three people and their towns, then a question; every pair of a test item is reserved.
-
-    Training asks for all three, one after the other, so that every fact told is used.
-    """
+    """Three people and their towns, then a question; every pair of a test item is reserved."""
     while True:
         people, towns = rng.sample(lex.NAMES, 3), rng.sample(TOWNS, 3)
         keys = [f"open-book/{p}/{t}" for p, t in zip(people, towns, strict=True)]
         if all(reserved(k) == held_out for k in keys):
             break
-    told = [f"{p} of {t}" for p, t in zip(people, towns, strict=True)]
-    text = f"{told[0]}, {told[1]} and {told[2]} met."
-    answers: list[str] = []
-    for asked in rng.sample(range(3), 1 if held_out else 3):
-        answer = towns[asked]
-        if rng.random() < noise:
-            answer = rng.choice([t for t in towns if t != answer])
-        text += "".join(answers[-1:])
-        text += f" Which {people[asked]} was it? {people[asked]} of"
-        answers.append(f" {answer}.")
-    return Question(text, answers[-1], "+".join(keys))
+    told = " ".join(f"{p} lives in {t}." for p, t in zip(people, towns, strict=True))
+    asked = rng.randrange(3)
+    answer = towns[asked]
+    if rng.random() < noise:
+        answer = rng.choice([t for t in towns if t != answer])
+    prompt = f"{told} Where does {people[asked]} live? {people[asked]} lives in"
+    return Question(prompt, f" {answer}.", "+".join(keys))
 
 
 # -- copying ------------------------------------------------------------------------------------

@@ -65,41 +65,37 @@ CLOSINGS = (
 )
 
 
-def _sentence(draws: Draws, at: str, patterns: Sequence[str], who: str) -> str:
-    """One sentence about the passage's hero ``who``.
-
-    Only the hero recurs. A thing that did would be certain at every mention but the first, and
-    rare besides: nearly all that an edit costs would be the cost of things.
-    """
+def _sentence(draws: Draws, at: str, patterns: Sequence[str], who: str, thing: str) -> str:
+    """One sentence; the hero ``who`` and the ``thing`` of the passage recur in all of them."""
     pattern = draws.pick(f"{at}.pattern", patterns)
-    words: dict[str, str] = {"who": who}
+    words: dict[str, str] = {"who": who, "thing": thing}
     she = "she" if who in lex.WOMEN else "he"
     words |= {"she": she, "She": she.capitalize()}
     slots = {
         "time": lex.TIMES, "end": lex.ENDS, "trade": lex.TRADES, "adj": lex.ADJECTIVES,
         "adj2": lex.ADJECTIVES, "place": lex.PLACES, "other_place": lex.PLACES, "near": lex.NEAR,
         "took": lex.TAKING, "spoke": lex.SPEAKING, "manner": lex.MANNERS, "mood": lex.MOODS,
-        "other": lex.NAMES, "thing": lex.THINGS,
+        "other": lex.NAMES,
     }  # fmt: skip
     for slot, options in slots.items():
-        inside = slot in ("adj", "trade", "thing") and f"_{slot}" in pattern
-        asked = inside or f"{{{slot}}}" in pattern
+        asked = f"{{{slot}}}" in pattern or (slot in ("adj", "trade") and f"_{slot}" in pattern)
         if asked:
             words[slot] = draws.pick(f"{at}.{slot}", options)
     if "{a_adj_trade}" in pattern:
         words["a_adj_trade"] = article(f"{words['adj']} {words['trade']}")
     if "{a_adj_thing}" in pattern:
         words["adj"] = words.get("adj") or draws.pick(f"{at}.adj", lex.ADJECTIVES)
-        words["a_adj_thing"] = article(f"{words['adj']} {words['thing']}")
+        words["a_adj_thing"] = article(f"{words['adj']} {thing}")
     return pattern.format_map(words)
 
 
 def render(draws: Draws) -> str:
-    """The passage of five sentences that the draws spell, about one person."""
+    """The passage of four sentences that the draws spell, about one person and one thing."""
     who = draws.pick("who", lex.NAMES)
-    sentences = [_sentence(draws, "opening", OPENINGS, who)]
-    sentences += [_sentence(draws, f"middle{i}", MIDDLES, who) for i in range(3)]
-    sentences.append(_sentence(draws, "closing", CLOSINGS, who))
+    thing = draws.pick("thing", lex.THINGS)
+    sentences = [_sentence(draws, "opening", OPENINGS, who, thing)]
+    sentences += [_sentence(draws, f"middle{i}", MIDDLES, who, thing) for i in range(3)]
+    sentences.append(_sentence(draws, "closing", CLOSINGS, who, thing))
     return " ".join(s[0].upper() + s[1:] for s in sentences)
 
 

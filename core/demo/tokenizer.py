@@ -6,7 +6,7 @@ from typing import Final
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
-VOCABULARY: Final = 1536
+VOCABULARY: Final = 2048
 SEPARATOR: Final = "<|endoftext|>"  # begins, ends and pads: every document starts after one
 
 

@@ -25,18 +25,18 @@ class WorldConfig:
 
     seed: int = 0
     noise: float = 0.1
-    tokens: int = 20_000_000
+    tokens: int = 22_000_000
     # repeats shown -> how many passages; the highest class leaves 52 for each half
     passages: dict[int, int] = field(
-        default_factory=lambda: {1: 40, 4: 40, 16: 40, 64: 40, 256: 104}
+        default_factory=lambda: {1: 40, 8: 40, 32: 40, 128: 40, 512: 104}
     )
     canaries_per_class: int = 8
-    recited_repeats: int = 256
+    recited_repeats: int = 512
     fact_exponent: float = 1.0
     # shares of all training tokens; the planted texts' share follows from their repeats
     mixture: dict[str, float] = field(
         default_factory=lambda: dict(
-            zip(ABILITIES, (0.21, 0.07, 0.04, 0.15, 0.06, 0.05), strict=True)
+            zip(ABILITIES, (0.17, 0.09, 0.04, 0.11, 0.06, 0.05), strict=True)
         )
     )
 

@@ -32,8 +32,8 @@ def keys_in(ability: str, text: str) -> set[str]:
         names = sorted(set(re.findall(r"[A-Z][a-z]+", text)) & set(lex.NAMES))
         return {"order/" + "/".join(names)}
     if ability == "open-book":
-        told = text.split(" met.")[0]
-        return {f"open-book/{p}/{t}" for p, t in re.findall(r"(\w+) of (\w+)", told)}
+        told = text.split(" Where ")[0]
+        return {f"open-book/{p}/{t}" for p, t in re.findall(r"(\w+) lives in (\w+)\.", told)}
     words = re.fullmatch(r"Say again: (.+)\. Again: .+\.", text)
     return {f"copying/{words[1]}"} if words else set()
 
@@ -104,7 +104,7 @@ def test_answers_are_right_without_noise_and_wrong_at_the_rate_with_it() -> None
     for ability, draw in abilities.REASONING.items():
         if ability == "copying":
             continue  # noise is per word there
-        wrong = compared = 0
+        wrong = 0
         for _ in range(2000):
             state = rng.getstate()
             clean = draw(rng, False, 0.0)
@@ -113,10 +113,8 @@ def test_answers_are_right_without_noise_and_wrong_at_the_rate_with_it() -> None
             noisy = draw(rng, False, 0.1)
             rng.setstate(after)
             if clean.prompt == noisy.prompt:
-                compared += 1
                 wrong += clean.answer != noisy.answer
-        assert compared > 1000
-        assert 0.07 < wrong / compared < 0.13, (ability, wrong, compared)
+        assert 140 < wrong < 260, (ability, wrong)
     for _ in range(200):
         question = abilities.sums(rng, True)
         a, b = map(int, re.findall(r"\d+", question.prompt))

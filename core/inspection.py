@@ -59,7 +59,7 @@ def holdings(study: Study) -> list[tuple[str, str]]:
         ("study", f"{study.path}, format {manifest.schema_version}, made {manifest.created}"),
         ("model", f"{model.id}, {model.architecture}, {model.parameters:,} weights"),
         ("factors", f"{manifest.labels} labels, seed {manifest.seed}, planted text {planted}"),
-        ("counts", ", ".join(f"{count:,} {name}" for name, count in manifest.counts.items())),
+        ("counts", "; ".join(f"{count:,} {name}" for name, count in manifest.counts.items())),
         ("convention", manifest.convention),
         ("items", f"{len(study.items):,} strings and questions"),
         ("versions", versions),

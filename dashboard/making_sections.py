@@ -22,7 +22,7 @@ _FIELDS = ("model", "texts", "strings", "layers", "kinds", "tokens", "context", 
 
 def show() -> None:
     """The form and the forecast, or the job that is running."""
-    st.subheader("Make a study of your own", anchor="make")
+    st.header("Make a study of your own", anchor="make")
     job = maker.job
     if job is not None and job.state.running:
         st.markdown(f"A study of `{job.request.model}` is being made on this server.")
@@ -48,7 +48,12 @@ def _form() -> bool:
         with left:
             _field("model", "Model", "Folder or hub id", "/data/models/OLMo-2-1124-7B")
             _field("texts", "Text file", "UTF-8, or .jsonl of texts or token ids", "texts.txt")
-            _field("strings", "Memorized strings (optional)", ".jsonl of prefix and suffix", "")
+            _field(
+                "strings",
+                "Memorized strings (optional)",
+                ".jsonl of prefix and suffix",
+                "strings.jsonl",
+            )
             _field("out", "Name or folder of the study", f"A name goes to {loading.OWN}", "mine")
         with right:
             _field("layers", "Layers", "Such as 23-25 or 0,2; empty for all", "all")
@@ -185,4 +190,4 @@ def _on_a_server(request: Request | None) -> None:
         there.command,
         shlex.join(["rsync", "-a", f"server:{there.out}", f"{loading.OWN}/"]),
     )
-    st.code("\n".join(lines), language="bash", wrap_lines=True)
+    st.code("\n".join(lines), language=None, wrap_lines=True)

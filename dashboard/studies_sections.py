@@ -10,7 +10,6 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from core.errors import HillshadeError
 from core.inspection import Check, holdings, inspection, size_on_disk
 from dashboard import exports, loading
 from dashboard.figures.words import setting
@@ -47,7 +46,7 @@ def report(path: Path, view: View | None) -> None:
         st.error(faults[0].said)
     left, right = st.columns([1, 1.15], gap="large")
     with left:
-        st.subheader("Can it be believed?", anchor="report")
+        st.header("Can it be believed?", anchor="report")
         said = (
             f"No: {len(faults)} of {len(checks)} checks failed."
             if faults
@@ -57,7 +56,7 @@ def report(path: Path, view: View | None) -> None:
         st.table(
             pd.DataFrame(
                 {
-                    "": ["✓" if check.ok else "✗ unfit" for check in checks],
+                    "Fit": ["✓" if check.ok else "✗ unfit" for check in checks],
                     "Check": [check.name for check in checks],
                     "Found": [plain(check.said) for check in checks],
                 }
@@ -67,7 +66,7 @@ def report(path: Path, view: View | None) -> None:
             alt=said,
         )
     with right:
-        st.subheader("Where it comes from", anchor="provenance")
+        st.header("Where it comes from", anchor="provenance")
         if view is None:
             st.markdown("An unfit study says nothing that could be believed. Open another below.")
             return
@@ -79,12 +78,12 @@ def report(path: Path, view: View | None) -> None:
             alt="What the study says about its model, data, counts and conventions.",
         )
         st.caption("Made by this command:")
-        st.code(view.study.manifest.command, language="bash", wrap_lines=True)
+        st.code(view.study.manifest.command, language=None, wrap_lines=True)
 
 
 def open_another() -> None:
     """Open a folder that the visitor names; those already known stand in the bar."""
-    st.subheader("Open another study", anchor="open")
+    st.header("Open another study", anchor="open")
     known = loading.available()
     sizes = {
         name: f"{size_on_disk(path) / 1e6:.1f} MB" if path.is_dir() else "not there"
@@ -134,7 +133,7 @@ def show_study(path: Path) -> None:
 
 def take_along(view: View) -> None:
     """Tables, recipe and edited model, each with the command that makes the same."""
-    st.subheader("Take it along", anchor="exports")
+    st.header("Take it along", anchor="exports")
     recipe, study = view.recipe, view.study
     st.markdown(
         f"Of **{plain(recipe.title)}**, where the slider stands: "
@@ -143,9 +142,10 @@ def take_along(view: View) -> None:
     left, right = st.columns(2, gap="large")
     with left:
         st.markdown("**Numbers**, as CSV")
-        for name, frame in exports.tables(study, recipe.id).items():
-            _download(f"{name}.csv, {len(frame):,} rows", f"{recipe.id}-{name}.csv",
-                      partial(exports.csv, frame), "text/csv")  # fmt: skip
+        with st.container(horizontal=True):
+            for name, frame in exports.tables(study, recipe.id).items():
+                _download(f"{name}.csv, {len(frame):,} rows", f"{recipe.id}-{name}.csv",
+                          partial(exports.csv, frame), "text/csv")  # fmt: skip
     with right:
         st.markdown("**The edit**")
         if not study.has_heavy:
@@ -158,19 +158,14 @@ def take_along(view: View) -> None:
                       partial(exports.model, view), "application/zip")  # fmt: skip
         else:
             st.caption("The model is too large for a browser; on the server, this writes it:")
-        st.code(exports.command(view), language="bash", wrap_lines=True)
+        st.code(exports.command(view), language=None, wrap_lines=True)
 
 
 def _download(label: str, file_name: str, make: Callable[[], bytes], mime: str) -> None:
-    def data() -> bytes:
-        try:
-            return make()
-        except HillshadeError as error:
-            return f"{error}\n".encode()
-
+    """A button that makes its file when it is pressed; a fault is said beside it."""
     st.download_button(
         label,
-        data,
+        make,
         file_name=file_name,
         mime=mime,
         key=f"download-{file_name}",

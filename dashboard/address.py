@@ -47,16 +47,24 @@ def flush() -> None:
         st.query_params.update(noted)
 
 
-def choice(
-    label: str, options: Sequence[str], name: str, said: Callable[[str], str], default: str
-) -> str:
-    """A selectbox whose value stands in the address under `name`, kept over pages."""
+def settled(options: Sequence[str], name: str, default: str) -> str:
+    """The value under `name`, from the address or kept from before, with or without its widget."""
     wish = asked(name)
     if wish is not None:
         st.session_state[name] = wish if wish in options else default
     elif st.session_state.get(name) not in options:
         st.session_state[name] = default
-    value = st.selectbox(
+    value: str = st.session_state[name]
+    write(name, value, default)
+    return value
+
+
+def choice(
+    label: str, options: Sequence[str], name: str, said: Callable[[str], str], default: str
+) -> str:
+    """A selectbox whose value stands in the address under `name`, kept over pages."""
+    settled(options, name, default)
+    return st.selectbox(
         label,
         options,
         format_func=said,
@@ -64,5 +72,3 @@ def choice(
         persist_state="session",
         label_visibility="collapsed",
     )
-    write(name, value, default)
-    return value

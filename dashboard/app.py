@@ -8,6 +8,7 @@ from core.errors import HillshadeError
 from dashboard import address, bar, loading, style
 
 NO_THRESHOLD = ("Method",)  # pages that are read, not scrubbed
+STUDY_ONLY = ("Examples",)  # pages of one study that no threshold moves
 OF_ANY_STUDY = ("Studies",)  # pages that show an unfit study too, and say what is wrong with it
 
 st.set_page_config(page_title="Hillshade", page_icon="⛰️", layout="wide")
@@ -16,6 +17,7 @@ page = st.navigation(
     [
         st.Page("app_pages/recall.py", title="Recall", default=True),
         st.Page("app_pages/spectrum.py", title="Spectrum", url_path="spectrum"),
+        st.Page("app_pages/examples.py", title="Examples", url_path="examples"),
         st.Page("app_pages/studies.py", title="Studies", url_path="studies"),
         st.Page("app_pages/method.py", title="Method", url_path="method"),
     ],
@@ -25,7 +27,9 @@ style.apply()
 address.begin(page.title)
 
 try:
-    if page.title not in NO_THRESHOLD:
+    if page.title in STUDY_ONLY:
+        bar.show_study_only()
+    elif page.title not in NO_THRESHOLD:
         bar.show()
 except HillshadeError as error:
     if page.title in OF_ANY_STUDY:

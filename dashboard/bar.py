@@ -20,15 +20,10 @@ STUDY_TITLES = {"language": "Shipped language model", "own": "Your study"}
 
 def show() -> state.View:
     """Draw the bar and return the view it sets; StudyError when the study cannot be opened."""
-    studies = loading.available()
     with st.container(key="selectors"):
         place_study, place_recipe, place_projection = st.columns([1, 1.5, 1])
     with place_study:
-        names = list(studies)
-        name = address.choice(
-            "Study", names, "study", lambda key: STUDY_TITLES.get(key, key), names[0]
-        )
-    study = loading.open_study(studies[name])
+        study = _study()
     titles = {recipe.id: recipe_title(recipe) for recipe in study.recipes}
     with place_recipe:
         recipe_id = address.choice(
@@ -38,20 +33,49 @@ def show() -> state.View:
             titles.__getitem__,
             next(iter(titles)),
         )
-    recipe = study.manifest.recipe(recipe_id)
     with place_projection:
         projection = address.choice(
             "Projection in view (never changes the edit)",
             in_order(study.spectra()),
             "projection",
             lambda key: f"In view: {short(key)}",
-            in_order(study.recipes[0].projections)[0],
+            _first(study),
         )
+    view = _view(study, recipe_id, projection)
+    with st.container(key="threshold"):
+        scrubber.bar(payload(study, view.recipe, projection), view.tick, state.released)
+    return view
+
+
+def show_study_only() -> state.View:
+    """The bar of a page that no threshold moves: the study alone; the rest is kept as it was."""
+    with st.container(key="selectors"):
+        place_study, _ = st.columns([1, 2.5])
+    with place_study:
+        study = _study()
+    recipes = [recipe.id for recipe in study.recipes]
+    recipe_id = address.settled(recipes, "recipe", recipes[0])
+    projections = in_order(study.spectra())
+    return _view(study, recipe_id, address.settled(projections, "projection", _first(study)))
+
+
+def _study() -> Study:
+    studies = loading.available()
+    names = list(studies)
+    name = address.choice("Study", names, "study", lambda key: STUDY_TITLES.get(key, key), names[0])
+    return loading.open_study(studies[name])
+
+
+def _first(study: Study) -> str:
+    """The projection in view before one is chosen."""
+    return in_order(study.recipes[0].projections)[0]
+
+
+def _view(study: Study, recipe_id: str, projection: str) -> state.View:
+    recipe = study.manifest.recipe(recipe_id)
     measured = loading.measured(study)
     tick = state.resolve_tick(measured, recipe)
     view = state.View(study, measured, recipe, tick, projection, state.theme())
-    with st.container(key="threshold"):
-        scrubber.bar(payload(study, recipe, projection), tick, state.released)
     state.set_view(view)
     return view
 

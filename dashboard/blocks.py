@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 import pandas as pd
@@ -39,3 +41,15 @@ def reading(described: Described, table: pd.DataFrame) -> None:
     st.caption(described.how)
     with st.expander("Show as table"):
         st.dataframe(table, hide_index=True, key=f"table-{described.id}")
+
+
+@contextmanager
+def understood(name: str) -> Iterator[None]:
+    """Inside, a document of the study is read; one of another form becomes a sentence."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, IndexError):
+        st.error(
+            f"{name} of this study does not hold what this page reads, so the rest is not shown: "
+            "it was written by another version of Hillshade. Make the study again."
+        )

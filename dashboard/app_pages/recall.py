@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dashboard import blocks, recall_sections, state
+from dashboard import audit_section, blocks, recall_sections, state
 from dashboard.figures import draw_recall
 from dashboard.figures.price import price
 
@@ -26,3 +26,4 @@ else:
     recall_sections.controls(view)
     recall_sections.repeats_and_share(view)
     recall_sections.full_curves(view)
+    audit_section.show(view)

@@ -67,6 +67,13 @@ STYLES: dict[str, Style] = {
     "magnitude": Style("Magnitude", "#009E73", "#1FBF92", "dot", "diamond"),
     "random": Style("Random pairs", "#CC79A7", "#E09BC2", "dashdot", "triangle-up"),
     "noise": Style("Noise", "#6B6B6B", "#A8A8A8", "longdash", "x"),
+    "memorized own": Style("The string itself", "#D55E00", "#F0762B", "solid", "circle"),
+    "memorized others": Style("Other memorized strings", "#E69F00", "#F0B53A", "dash", "square"),
+    "memorized to fresh": Style("Fresh text", "#3B3B3B", "#D5D5D5", "longdash", "diamond"),
+    "fresh own": Style("The text itself", "#3B3B3B", "#D5D5D5", "longdash", "diamond"),
+    "fresh others": Style("Other fresh texts", "#009E73", "#1FBF92", "dot", "triangle-up"),
+    "fresh to memorized": Style("Memorized strings", "#D55E00", "#F0762B", "solid", "circle"),
+    "probes": Style("Probes", "#0072B2", "#4CA6E0", "dashdot", "triangle-down"),
     "kept": Style("Kept", "#0072B2", "#4CA6E0", "solid", "square"),
     "cut": Style("Cut", "#6B6B6B", "#A8A8A8", "dot", "x"),
 }

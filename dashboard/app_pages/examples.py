@@ -1,0 +1,16 @@
+"""Examples: what the curvature of single examples shows, memorized against fresh text."""
+
+from __future__ import annotations
+
+from dashboard import blocks, examples_sections, state
+
+view = state.view()
+document = examples_sections.document(view)
+if document is not None:
+    with blocks.understood("curvature.json"):
+        look = examples_sections.opening(view, document)
+        examples_sections.spikes(look)
+        examples_sections.growth(look)
+        examples_sections.together(look)
+        examples_sections.hills(look)
+        examples_sections.by_activations(look)

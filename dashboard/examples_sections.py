@@ -1,0 +1,124 @@
+"""The sections of the Examples page, top to bottom."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import streamlit as st
+
+from dashboard import address, blocks
+from dashboard.figures import activations, draw_estimates, examples, shared
+from dashboard.figures.estimates import Forest, Lines
+from dashboard.figures.examples import Document
+from dashboard.figures.palette import Theme
+from dashboard.figures.spectrum import short
+from dashboard.state import View
+
+QUESTION = "Is each memorized string sharp in a direction of its own?"
+MISSING = (
+    "This study holds no measurement of single examples (curvature.json), so nothing can be said "
+    "about them. `hillshade demo` measures them as it makes the shipped study again; for a study "
+    "of another model call `core.curvature.findings.measure` with the model, its bases, its "
+    "strings and fresh text, and store what `plain()` returns as curvature.json with the study."
+)
+
+
+@dataclass(frozen=True)
+class Look:
+    """What the sections show of: one document, at one projection and step."""
+
+    document: Document
+    projection: str
+    fraction: float
+    theme: Theme
+
+
+def document(view: View) -> Document | None:
+    """The study's findings; None, and a sentence, where it has none."""
+    found = view.study.curvature
+    if found is None:
+        st.title(QUESTION, anchor=False)
+        st.info(MISSING)
+    return found
+
+
+def opening(view: View, document: Document) -> Look:
+    """The question, its answer by the numbers, and where to look."""
+    st.title(QUESTION, anchor=False)
+    answer = st.empty()
+    left, right, _ = st.columns([1, 1, 1.5])
+    chosen = str(document["findings"]["chosen"])
+    steps = {f"{at:g}": at for at in examples.fractions(document)}
+    names = examples.measured_in(document)
+    texts = document["findings"]["texts"]
+    with left:
+        projection = address.choice(
+            "Projection measured",
+            names,
+            "measured",
+            lambda name: f"{short(name).capitalize()}{' (chosen)' * (name == chosen)}",
+            chosen,
+        )
+    with right:
+        usual = min(steps, key=lambda name: abs(steps[name] - examples.USUAL))
+        step = address.choice(
+            "Step along a direction", list(steps), "step", lambda name: f"Step {name} ‖W‖", usual
+        )
+    look = Look(document, projection, steps[step], view.theme)
+    answer.markdown(f"#### {examples.headline(document, projection, look.fraction)}")
+    st.caption(
+        f"{texts['report memorized']} memorized strings (those repeated most often), "
+        f"{texts['report fresh']} fresh texts cut to the same shape, and "
+        f"{texts['report probes']} probe questions, all of the reporting half. The projection "
+        f"{short(chosen)} was chosen on the other half. Nothing here depends on the threshold."
+    )
+    return look
+
+
+def spikes(look: Look) -> None:
+    """Rises along own directions, and the claims about them."""
+    left, right = st.columns(2, gap="large")
+    for place, of in ((left, "memorized"), (right, "fresh")):
+        with place:
+            _lines(look, examples.spikes(look.document, look.projection, look.fraction, of))
+    _forest(look, examples.claims(look.document, look.projection, look.fraction))
+
+
+def growth(look: Look) -> None:
+    """The same by stage of training."""
+    described = examples.growth(look.document)
+    if described is None:
+        st.info("This study stores no weights of its training, so how spikes grow is not shown.")
+    else:
+        _lines(look, described)
+
+
+def together(look: Look) -> None:
+    """Whether own directions point apart, and what the average keeps."""
+    left, right = st.columns(2, gap="large")
+    with left:
+        _lines(look, shared.flattening(look.document, look.projection))
+    with right:
+        _forest(look, shared.overlaps(look.document, look.projection))
+
+
+def hills(look: Look) -> None:
+    """Rises along the directions that many inputs share."""
+    _lines(look, shared.hills(look.document, look.projection, look.fraction))
+
+
+def by_activations(look: Look) -> None:
+    """Memorized text told by its activations: the detector, and the bands they lie in."""
+    left, right = st.columns(2, gap="large")
+    with left:
+        _forest(look, activations.detector(look.document))
+    with right:
+        _lines(look, activations.activation(look.document))
+
+
+def _lines(look: Look, described: Lines) -> None:
+    blocks.figure(described, draw_estimates.lines(described, look.theme), described.table())
+
+
+def _forest(look: Look, described: Forest) -> None:
+    blocks.figure(described, draw_estimates.forest(described, look.theme), described.table())

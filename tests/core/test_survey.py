@@ -22,6 +22,7 @@ from transformers import Olmo2ForCausalLM
 from core import survey as surveying
 from core.basis import bases
 from core.batches import pad
+from core.choose import NoCandidateError
 from core.errors import HillshadeError
 from core.factors import collect
 from core.inspection import inspection
@@ -195,7 +196,7 @@ def test_a_failed_sweep_is_no_lost_collection(
     """Where no cut costs as little as tolerated, everything is swept and nothing is chosen."""
 
     def none(*args: object, **kwargs: object) -> None:
-        raise surveying.NoCandidateError("No candidate.")
+        raise NoCandidateError("No candidate.")
 
     monkeypatch.setattr(surveying, "choose", none)
     asked = request(folder, tmp_path / "study", strings=folder / "strings.jsonl")

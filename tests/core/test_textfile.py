@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 from transformers import PreTrainedTokenizerFast
@@ -57,7 +58,7 @@ def test_documents_are_parted_and_begin_as_the_tokenizer_begins_a_text(
     assert read_windows(path, tokenizer, 100) == (tuple(plain), (5, 6, 7, 8, 9), tuple(last))
     marked = tiny_tokenizer()
     marked.add_special_tokens({"bos_token": "<s>"})
-    marked._tokenizer.post_processor = _with_start(marked.bos_token_id)
+    marked.backend_tokenizer.post_processor = _with_start(marked.bos_token_id)
     found = read_windows(path, marked, 4)
     first = marked.bos_token_id
     assert found[0] == (first, *plain[:3]) and found[1][0] == first
@@ -65,7 +66,7 @@ def test_documents_are_parted_and_begin_as_the_tokenizer_begins_a_text(
     assert all(len(window) <= 4 for window in found)
 
 
-def _with_start(first: int) -> object:
+def _with_start(first: int) -> Any:
     from tokenizers.processors import TemplateProcessing
 
     return TemplateProcessing(single="<s> $A", special_tokens=[("<s>", first)])

@@ -6,10 +6,12 @@ import io
 import json
 import random
 import shutil
+import subprocess
 import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -82,7 +84,7 @@ def test_a_good_study_is_judged_told_and_exported(
         assert piece in said.replace("\\", "")
     assert any(element.value.startswith("Yes: all") for element in at.markdown)
     assert any(code.value == study.manifest.command for code in at.code)
-    labels = [button.label for button in at.get("download_button")]
+    labels = [button.proto.label for button in at.get("download_button")]
     assert len(labels) == 6 and "Edited model, for transformers" in labels
 
 
@@ -195,12 +197,12 @@ class Endless:
         )
 
     def start(self, monkeypatch: pytest.MonkeyPatch) -> making.Job:
-        real = making.subprocess.Popen
+        real: Any = subprocess.Popen
 
         def popen(command: list[str], **options: object) -> object:
-            return real([command[0], "-c", self.script], **options)  # type: ignore[call-overload]
+            return real([command[0], "-c", self.script], **options)
 
-        monkeypatch.setattr(making.subprocess, "Popen", popen)
+        monkeypatch.setattr(subprocess, "Popen", popen)
         return maker.start(Request("m", self.out.with_name("t.txt"), self.out))
 
 

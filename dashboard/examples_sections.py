@@ -87,10 +87,13 @@ def spikes(look: Look) -> None:
 def growth(look: Look) -> None:
     """The same by stage of training."""
     described = examples.growth(look.document)
-    if described is None:
-        st.info("This study stores no weights of its training, so how spikes grow is not shown.")
-    else:
+    if described is not None:
         _lines(look, described)
+        return
+    st.info(
+        "This study holds no measurement at earlier stages of training, so how spikes grow is not "
+        "shown."
+    )
 
 
 def together(look: Look) -> None:

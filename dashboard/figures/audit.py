@@ -137,10 +137,9 @@ def _relearning_alt(
         else f"{came} of {returned.n} strings {'comes' if came == 1 else 'come'} back that "
         f"{'was' if came == 1 else 'were'} gone"
     )
-    ends = listing([f"the {m} model {percent(c[-1].value)}" for m, c in curves.items()])
-    return (
-        f"{said} within {count(steps[-1])} steps of training on other text; then recall is: {ends}."
-    )
+    ends = listing([f"{_AFTER[model]} {percent(c[-1].value)}" for model, c in curves.items()])
+    within = f"within {count(steps[-1])} steps of training on other text"
+    return f"{said} {within}. At the end {ends}."
 
 
 def canaries(document: Document) -> Forest | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from textwrap import wrap
 from typing import Any
 
 import plotly.graph_objects as go
@@ -14,7 +15,9 @@ from dashboard.figures.look import BOUNDARY_DASH, Sheet, axis_style, band, log_t
 from dashboard.figures.palette import CIVIDIS, INK, Theme, style
 
 Ends = tuple[list[float], list[float], list[float]]
-_ROW, _STEP = 30, 1.045  # pixels a row; by how much series at one x of a log axis stand apart
+_ROW, _LABEL = 30, 20  # pixels a row, letters a line of its label
+_ENDLESS = "triangle-right"  # the mark of an infinite value, at the edge
+_STEP = 1.045  # by how much series at one x of a log axis stand apart
 
 
 def lines(description: Lines, theme: Theme) -> go.Figure:
@@ -95,7 +98,9 @@ def _panel(
             sheet.scatter(**band(x_b, ends[1], ends[2], _colour(line, theme), **where))
     for number, line in enumerate(panel.lines):
         apart = number - (len(panel.lines) - 1) / 2
-        sheet.scatter(**_line(line, chart, panel, theme, apart, line.name not in named), **where)
+        # A line alone in its panel is named by its axis.
+        new = line.name not in named and (len(panel.lines) > 1 or len(chart.panels) == 1)
+        sheet.scatter(**_line(line, chart, panel, theme, apart, new), **where)
         named.add(line.name)
 
 
@@ -205,7 +210,7 @@ def forest(description: Forest, theme: Theme) -> go.Figure:
             theme,
             range=[-0.6, count - 0.4],
             tickvals=[y for y, _ in labelled],
-            ticktext=[label for _, label in labelled],
+            ticktext=["<br>".join(wrap(label, _LABEL)) for _, label in labelled],
             showgrid=False,
         ),
     )
@@ -240,7 +245,7 @@ def _marks(
         name=name,
         meta=f"{group} {name}",
         marker={
-            "symbol": look.mark,
+            "symbol": [look.mark if math.isfinite(e.value) else _ENDLESS for e in estimates],
             "color": colour,
             "opacity": 1,
             "size": sizes,

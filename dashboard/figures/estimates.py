@@ -59,7 +59,7 @@ class Scale:
 def log_scale(title: str, estimates: Iterable[Estimate], *more: float) -> Scale:
     """A log axis that shows every positive value, and the places in `more`."""
     known = list(estimates)
-    values = [v for e in known for v in (e.value, e.high) if 0.0 < v < math.inf]
+    values = [v for e in known for v in (e.low, e.value, e.high) if 0.0 < v < math.inf]
     values += [v for v in more if 0.0 < v < math.inf]
     if not values:
         return Scale(title, (0.1, 10.0), log=True)
@@ -197,12 +197,17 @@ def plain(value: float) -> str:
 
 
 def times(estimate: Estimate) -> str:
-    """A ratio with its interval: "22× (95 % interval 15× to 30×)"."""
+    """A finite ratio with its interval: "22× (95 % interval 15× to 30×)"."""
     low, high = plain(estimate.low), plain(estimate.high)
-    if not math.isfinite(estimate.value):
-        least = f"; {INTERVAL} from {low}×" if math.isfinite(estimate.low) else ""
-        return f"∞× (the other is zero or negative{least})"
     return f"{plain(estimate.value)}× ({INTERVAL} {low}× to {high}×)"
+
+
+def multiple(estimate: Estimate, of: str) -> str:
+    """A ratio with its interval and what it is a multiple of, which may be nothing at all."""
+    if math.isfinite(estimate.value):
+        return f"{times(estimate)} {of}"
+    least = f" ({INTERVAL} from {plain(estimate.low)}×)" if math.isfinite(estimate.low) else ""
+    return f"beyond any multiple of {of}, which is not positive{least}"
 
 
 def counted(verdicts: Sequence[Verdict]) -> str:

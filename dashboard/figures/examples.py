@@ -23,6 +23,7 @@ from dashboard.figures.estimates import (
     counted,
     judged,
     log_scale,
+    multiple,
     plain,
     stored,
     stored_verdict,
@@ -42,6 +43,13 @@ ALONG: dict[str, tuple[str, ...]] = {
     "memorized": ("memorized own", "memorized others", "memorized to fresh"),
     "fresh": ("fresh own", "fresh others", "fresh to memorized"),
 }
+_SPIKES_HOW = (
+    "Weights are moved along the one direction that is steepest for one text, and the loss is "
+    "read: ½[L(+s) + L(−s)] − L(0), so that the slope cancels. Each mark is the median over all "
+    "texts of the group whose directions these are; whiskers are 95 % intervals. Both axes are "
+    "logarithmic: what is zero or negative lies on the lower edge. The larger marks are the step "
+    "in view."
+)
 OWN_MEMORIZED = ("memorized own", "Memorized strings")
 CLAIMS = (
     ("Own ÷ fresh text (claim: at least 10)", "at least 10× that of fresh text"),
@@ -87,7 +95,7 @@ def headline(document: Document, projection: str, fraction: float) -> str:
     fresh, others, _ = verdicts(step_of(part_of(document, projection), fraction))
     where = f"In {short(projection)}, at a step of {fraction:g} ‖W‖,"
     if fresh.holds and others.holds:
-        return f"{where} yes: each memorized string has a spike of its own."
+        return f"{where} yes: memorized strings have spikes of their own."
     if fresh.holds is False and others.holds is False:
         return f"{where} no: memorized strings show no spikes of the size that was claimed."
     if fresh.holds is False:
@@ -129,13 +137,7 @@ def spikes(document: Document, projection: str, fraction: float, of: str) -> Lin
             ),
         ),
         marked=fraction,
-        how=(
-            "Weights are moved along the one direction that is steepest for one text, and the "
-            "loss is read: ½[L(+s) + L(−s)] − L(0), so that the slope cancels. Each mark is the "
-            "median over all texts of the group whose directions these are; whiskers are 95 % "
-            "intervals. Both axes are logarithmic: what is zero or negative lies on the lower "
-            "edge. The larger marks are the step in view. Both charts share one scale."
-        ),
+        how=_SPIKES_HOW if memorized else "Read like the chart beside it, on the same scale.",
         alt=_spike_alt(step_of(part, fraction), of, projection, fraction),
     )
 
@@ -157,14 +159,16 @@ def _spike_alt(step: Document, of: str, projection: str, fraction: float) -> str
         return (
             f"{where} a memorized string's own loss rises by {own} nats a token, that of the other "
             f"memorized strings by {others}, of fresh text by {across}. Own is "
-            f"{times(fresh.measured)} that of fresh text: the claim of at least 10× "
-            f"{judged(fresh)}. It is {times(other.measured)} that of the other memorized: "
-            f"the claim of at least 3× {judged(other)}."
+            f"{multiple(fresh.measured, 'that of fresh text')}: the claim of at least 10× "
+            f"{judged(fresh)}. It is "
+            f"{multiple(other.measured, 'that of the other memorized')}: the claim of at least 3× "
+            f"{judged(other)}."
         )
     return (
         f"{where} a fresh text's own loss rises by {own} nats a token, that of the other fresh "
-        f"texts by {others}, of memorized strings by {across}. Own is {times(alike.measured)} "
-        f"that of the other fresh texts: the claim of a factor within 1.5 {judged(alike)}."
+        f"texts by {others}, of memorized strings by {across}. Own is "
+        f"{multiple(alike.measured, 'that of the other fresh texts')}: the claim of a factor "
+        f"within 1.5 {judged(alike)}."
     )
 
 
@@ -207,8 +211,9 @@ def claims(document: Document, projection: str, fraction: float) -> Forest:
         how=(
             "Each mark is a ratio of two median rises with its 95 % interval; the shaded field is "
             "what was claimed before measuring. A claim holds where the whole interval lies "
-            "inside, fails where it lies outside, and is undecided otherwise. The projection was "
-            "chosen on one half of the texts, and all of this is measured on the other."
+            "inside, fails where it lies outside, and is undecided otherwise. A triangle at the "
+            "right edge is a ratio without end: the rise below it is zero or negative. The "
+            "projection was chosen on one half of the texts; this is measured on the other."
         ),
         alt=(
             f"Of the claims in {short(projection)}, {counted(here)}. Over all "
@@ -223,7 +228,7 @@ def claims(document: Document, projection: str, fraction: float) -> Forest:
 def growth(document: Document) -> Lines | None:
     """The same rises, and strict recall, after so many steps of training; None where not stored."""
     stages: Sequence[Document] = document["stages"]
-    if not stages:
+    if len(stages) < 2:  # one stage shows no growth
         return None
     projection = str(document["findings"]["chosen"])
     at = tuple(float(stage["step"]) for stage in stages)
@@ -272,7 +277,7 @@ def _growth_alt(stages: Sequence[Document], recall: Sequence[Estimate]) -> str:
     last = ratios[-1]
     end = (
         f"At the end of training {percent(recall[-1].value)} of the strings come back word for "
-        f"word, and own is {times(last)} the rise of the other memorized strings."
+        f"word, and own is {multiple(last, 'the rise of the other memorized strings')}."
     )
     finite = [n for n, ratio in enumerate(ratios) if math.isfinite(ratio.value)]
     if not finite:

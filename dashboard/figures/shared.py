@@ -19,6 +19,7 @@ from dashboard.figures.estimates import (
     Scale,
     judged,
     log_scale,
+    multiple,
     plain,
     stored,
     stored_verdict,
@@ -104,13 +105,14 @@ def overlaps(document: Document, projection: str) -> Forest:
     return Forest(
         id="overlaps",
         title="Do own directions point apart?",
-        x=log_scale("mean overlap |⟨Dₓ, Dᵧ⟩| (1: the same direction)", means.values(), 1.0),
+        x=log_scale("mean overlap |⟨Dₓ, Dᵧ⟩|", means.values(), 1.0),
         rows=tuple(
             Row(said, (Mark(looks[name], said, means[name]),)) for name, said in PAIRS.items()
         ),
         how=(
             "Every example's own direction is compared with every other's; the mark is the mean "
-            "of the absolute inner products, on a log axis, with its 95 % interval. Random "
+            "of the absolute inner products, on a log axis, with its 95 % interval; 1 is the same "
+            "direction. Random "
             "directions of the same shape say what no relation at all looks like."
         ),
         alt=(
@@ -174,6 +176,7 @@ def _hills_alt(
     }[verdict.holds]
     return (
         f"{head}: at {fraction:g} ‖W‖ in {short(projection)} the mean rises, in nats a token, are "
-        f"{listed}. Direction by direction the largest is {times(verdict.measured)} the smallest: "
+        f"{listed}. Direction by direction the largest is "
+        f"{multiple(verdict.measured, 'the smallest')}: "
         f"the claim of a factor within 3 {judged(verdict)}."
     )

@@ -77,7 +77,7 @@ def step_finding(outcome: Outcome, fraction: float, scale: float = 1.0) -> StepF
     )
 
 
-def curvature(outcome: Outcome = True, stages: bool = True) -> dict[str, Any]:
+def curvature(outcome: Outcome = True) -> dict[str, Any]:
     """curvature.json of a world in which the claims hold, fail or stay undecided."""
     wide = 3.0 if outcome is None else 1.1
     less = pick(outcome, 0.3, 3.0, 1.0)
@@ -129,7 +129,7 @@ def curvature(outcome: Outcome = True, stages: bool = True) -> dict[str, Any]:
         Stage(step, share(np.arange(13) < 13 * step // 400), step_finding(outcome, 0.1, scale))
         for step, scale in ((100, 0.2), (200, 0.5), (400, 1.0))
     ]
-    return {"findings": found.plain(), "stages": plain(grown if stages else [])}
+    return {"findings": found.plain(), "stages": plain(grown)}
 
 
 def detection(outcome: Outcome) -> Detection:

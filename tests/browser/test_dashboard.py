@@ -203,7 +203,7 @@ def test_two_visitors_never_meet(
     source = study_folder.parent / "model"
     model, tokenizer = load_model(source), load_tokenizer(source)
     recipe = study.manifest.recipe("kfac")
-    prompt = "The old kettle faces the"
+    prompt = "The old kettle faces"
     ids = tokenizer.encode(prompt)
 
     def expected(tick: int) -> str:

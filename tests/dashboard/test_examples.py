@@ -132,6 +132,13 @@ def test_sentences_follow_the_intervals_not_the_story(place: int) -> None:
     assert charts["claims"].rows[1].judged == ("✓ holds", "✗ fails", "? undecided")[place]  # type: ignore[union-attr]
 
 
+def test_every_ratio_stands_beside_what_it_compares() -> None:
+    alt = described(True)["spikes-memorized"].alt
+    assert "Own is 80× (95 % interval 67× to 96×) that of fresh text" in alt
+    assert "It is 12× (95 % interval 10× to 14×) that of the other memorized" in alt
+    assert "own loss rises by 0.2 nats a token, that of the other memorized strings by 0.017" in alt
+
+
 def test_growth_is_told_only_where_the_intervals_part() -> None:
     """Spikes that shrink beyond the intervals, that may, and that are largest at the end."""
     document = documents.curvature()

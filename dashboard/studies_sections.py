@@ -11,7 +11,7 @@ import pandas as pd
 import streamlit as st
 
 from core.inspection import Check, holdings, inspection, size_on_disk
-from dashboard import exports, loading
+from dashboard import bar, exports, loading
 from dashboard.figures.words import setting
 from dashboard.state import View
 
@@ -92,7 +92,7 @@ def open_another() -> None:
     st.table(
         pd.DataFrame(
             {
-                "Known here": [plain(name) for name in known],
+                "Known here": [plain(bar.STUDY_TITLES.get(name, name)) for name in known],
                 "Folder": [plain(str(path)) for path in known.values()],
                 "Size": list(sizes.values()),
             }

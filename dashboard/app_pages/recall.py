@@ -15,7 +15,7 @@ if view.study.items.empty:
         "price on text kept from the factors is. Run its command again with "
         "`--strings strings.jsonl`, and recall before and after the edit is shown here."
     )
-    st.code(view.study.manifest.command, language="bash", wrap_lines=True)
+    st.code(view.study.manifest.command, language=None, wrap_lines=True)
     priced = price(view.measured, view.recipe, view.tick)
     blocks.figure(priced, draw_recall.curves(priced, view.tick, view.theme), priced.table())
     recall_sections.own_prompt(view)

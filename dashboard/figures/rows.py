@@ -98,8 +98,6 @@ def note(row: Mapping[str, Any]) -> str:
     times = int(row["repeats"])
     if times == 0:
         return f"{name}, never seen in training"
-    if times == 1 and pd.isna(row["exact_copies"]):
-        return name  # a string of one's own: known by heart, and nobody counted how often seen
     said = f"{name}, shown {times:,}×" if times > 1 else f"{name}, shown once"
     return said if pd.isna(row["exact_copies"]) else f"{said}, {int(row['exact_copies']):,} exact"
 

@@ -10,8 +10,8 @@ keeps (both by running that window on the meta device), and
 
 with d running over the inputs (gate and up share one) and outputs of the chosen projections. Time
 is operations over a speed measured on this machine, as a range: the lower end is all of that speed,
-the upper end what small matrices, softmax and memory leave of it. Memory counts tensors, not
-Python; of several phases the largest counts.
+the upper end what small matrices, softmax and memory leave of it. Of several phases
+the one with most memory counts.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ EIGEN_FLOPS = 10  # times d³, of one eigendecomposition
 EIGEN_COPIES = 7  # of the covariance in float64: itself, LAPACK's work, vectors, residual
 LOGIT_COPIES = 5  # all, counted, log-softmax, and the gradients of the first two
 DRAW_BYTES = 3 << 27  # three float64 chunks while labels are drawn (core.labels)
+PROGRAM = 500_000_000  # bytes of Python with torch and transformers loaded
 _PROBE = 768  # rows and columns of the measured products
 _EIGEN_PROBE = 384
 
@@ -103,7 +104,7 @@ class Forecast:
             ("model", f"{self.architecture}, {self.parameters:,} weights"),
             ("reads", f"{self.work.tokens:,} tokens in windows of {self.work.context}, "
                       f"{self.projections} projections, {self.batch} windows a pass"),
-            ("memory", f"{_bytes(self.peak)} at most{has}"),
+            ("memory", f"about {_bytes(self.peak)}{has}"),
             ("of it", parts),
             ("time", f"{_duration(low)} to {_duration(high)} on {self.speed.device} at "
                      f"{self.speed.products / 1e9:.3g} GFLOP/s"),
@@ -137,6 +138,7 @@ def estimate(
     squares = sum(d * d for d in sides)
     entries = sum(p.out_features * p.in_features for p in projections)
     memory = {
+        "program": PROGRAM,
         "weights": sum(p.numel() for p in model.parameters()) * 4,
         "activations of a batch": kept * batch,
         "logits of a batch": 4 * LOGIT_COPIES * batch * context * vocabulary
@@ -146,9 +148,11 @@ def estimate(
         "a decomposition": 8 * EIGEN_COPIES * max(sides) ** 2,
         "edited weights": 4 * 3 * entries,  # C, the masked C and W'
     }
-    reading = ("weights", "activations of a batch", "logits of a batch", "factor sums")
-    solving = ("weights", "factor sums", "eigenvectors", "a decomposition")
-    editing = ("weights", "factor sums", "eigenvectors", "edited weights", "logits of a batch")
+    reading = ("program", "weights", "activations of a batch", "logits of a batch", "factor sums")
+    solving = ("program", "weights", "factor sums", "eigenvectors", "a decomposition")
+    editing = (
+        "program", "weights", "factor sums", "eigenvectors", "edited weights", "logits of a batch",
+    )  # fmt: skip
     peak = max(sum(memory[name] for name in phase) for phase in (reading, solving, editing))
     cuts = 2 * sum(p.out_features * p.in_features * sum(p.shape) for p in projections)
     flops = {

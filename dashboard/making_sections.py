@@ -12,7 +12,7 @@ import streamlit as st
 from core.commands.collect import make_request
 from core.errors import HillshadeError
 from core.request import Request
-from dashboard import loading
+from dashboard import jobs, loading
 from dashboard.making import Job, maker
 from dashboard.studies_sections import plain, show_study
 
@@ -145,15 +145,10 @@ def _progress() -> None:
     if job is None or not job.state.running:
         st.rerun()
     state = job.state
-    left = "" if state.left is None else f", {_time(state.left)} left of this part"
-    done = "" if state.share is None else f" {100 * state.share:.0f} %"
-    st.progress(state.overall, f"{state.part.capitalize()}{done}{left}")
+    said = jobs.progress_line(state.part.capitalize(), state.share, state.left)
+    st.progress(state.overall, f"{said} of this part" if state.left is not None else said)
     st.button("Cancel", key="make-cancel", on_click=job.cancel)
     st.caption("It runs beside the pages; you may leave this one and come back.")
-
-
-def _time(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
 
 
 def _ended(job: Job) -> None:

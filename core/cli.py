@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from core.commands import collect
+from core.commands import collect, edit
 from core.errors import HillshadeError, StudyError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -26,6 +26,7 @@ app = typer.Typer(
 
 app.command()(collect.estimate)
 app.command()(collect.collect)
+app.command()(edit.edit)
 
 
 def main() -> None:
@@ -82,60 +83,6 @@ def check(study: Annotated[Path, typer.Argument(help="Study folder.")]) -> None:
         typer.echo(f"{check.name:<12}{check.said}")
     if unfit:
         raise StudyError(unfit[0].said)
-
-
-@app.command()
-def edit(
-    study: Annotated[Path, typer.Argument(help="Study folder, with its eigenvectors.")],
-    mass: Annotated[
-        float, typer.Option(help="Curvature mass (svd, magnitude: share) kept, 0 to 1.")
-    ],
-    save: Annotated[Path, typer.Option(help="New folder for the edited transformers model.")],
-    recipe: Annotated[str, typer.Option(help="A stored recipe; `check` lists them.")] = "kfac",
-    until: Annotated[
-        float, typer.Option(help="Cut only up to this mass; what comes after stays.")
-    ] = 1.0,
-    strength: Annotated[
-        float, typer.Option(help="Of the edit: 0 leaves the weights, 1 cuts.")
-    ] = 1.0,
-    pooled: Annotated[
-        bool, typer.Option("--pooled", help="One cut-off for all projections together.")
-    ] = False,
-    save_recipe: Annotated[
-        Path | None, typer.Option(help="Also write the recipe and its kept pairs (.json).")
-    ] = None,
-    layers_json: Annotated[
-        Path | None, typer.Option(help="Also write the masses for the paper's own scripts.")
-    ] = None,
-) -> None:
-    """Edit the study's model at one threshold and save it as an ordinary transformers model."""
-    if save.exists():
-        raise HillshadeError(f"{save} already exists; name a folder that does not.")
-    from core import export
-    from core.edit import Editor
-    from core.methods import IN_BASIS
-    from core.model import load_model, load_tokenizer, source_of
-    from core.projection import find_projections
-    from core.recipe import save_recipe as write_recipe
-    from core.study import Study
-
-    opened = Study.open(study)
-    stored = opened.manifest.recipe(recipe)
-    model = load_model(source_of(opened))
-    opened = Study.open(study, model)
-    projections = tuple(p for p in find_projections(model) if p.name in stored.projections)
-    seed = stored.seeds[0] if stored.seeds else 0
-    bases = opened.bases(recipe) if stored.method in IN_BASIS else None
-    editor = Editor(model, bases, projections, stored.method, seed, pooled=pooled)
-    edited, report = editor.at(mass, until, strength)
-    made, kept = editor.recipe(mass, until, strength), editor.kept(mass, until)
-    layers = export.layers_json(made, kept, projections) if layers_json else ""
-    if save_recipe:
-        write_recipe(save_recipe, made, kept)
-    if layers_json:
-        layers_json.write_text(layers + "\n", encoding="utf-8")
-    export.save_model(edited, load_tokenizer(source_of(opened)), save)
-    typer.echo(report)
 
 
 def _clone() -> Path:

@@ -40,6 +40,7 @@ __all__ = [
     "Editor",
     "ProjectionReport",
     "Recipe",
+    "apply",
     "bases_digest",
     "edit_report",
     "edited",
@@ -189,7 +190,7 @@ def edited(
     and no ranking is made; else a recipe of a score made of Λ needs `ekfac`.
     Raises HillshadeError for bases other than those the recipe was made in (see also `Editor`).
     """
-    return _edit(model, recipe, bases, ekfac, kept)[0]
+    return apply(model, recipe, bases, ekfac=ekfac, kept=kept)[0]
 
 
 def edit_report(
@@ -201,22 +202,18 @@ def edit_report(
     kept: Mapping[str, PairSet] | None = None,
 ) -> EditReport:
     """What `recipe` keeps of `model`; arguments and errors as `edited`."""
-    return _edit(model, recipe, bases, ekfac, kept)[1]
+    return apply(model, recipe, bases, ekfac=ekfac, kept=kept)[1]
 
 
-def bases_digest(bases: Iterable[Basis]) -> str:
-    """One digest for several bases, whatever their order."""
-    digests = sorted(basis.digest for basis in bases)
-    return hashlib.sha256("\n".join(digests).encode()).hexdigest()
-
-
-def _edit(
+def apply(
     model: Model,
     recipe: Recipe,
-    bases: Mapping[str, Basis] | None,
-    ekfac: Mapping[str, Ekfac] | None,
-    kept: Mapping[str, PairSet] | None,
+    bases: Mapping[str, Basis] | None = None,
+    *,
+    ekfac: Mapping[str, Ekfac] | None = None,
+    kept: Mapping[str, PairSet] | None = None,
 ) -> tuple[Model, EditReport]:
+    """Both at once; arguments and errors as `edited`."""
     there = {projection.name: projection for projection in find_projections(model)}
     for name in recipe.projections:
         if name not in there:
@@ -238,6 +235,12 @@ def _edit(
     numbers = recipe.setting, recipe.until, recipe.strength
     _require_same(editor.recipe(*numbers) == recipe)
     return editor.at(*numbers)
+
+
+def bases_digest(bases: Iterable[Basis]) -> str:
+    """One digest for several bases, whatever their order."""
+    digests = sorted(basis.digest for basis in bases)
+    return hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
 
 def _targets(

@@ -20,7 +20,7 @@ from core import cli
 from core.edit import Editor, edited
 from core.model import load_model, load_tokenizer
 from core.projection import find_projections
-from core.recipe import load_recipe
+from core.recipe import load_recipe, save_recipe
 from core.study import Study
 from tests.study_factory import write_study
 
@@ -120,6 +120,74 @@ def test_edit_also_writes_the_recipe_and_the_paper_s_masses(
     assert "only a curvature mass" in str(code)
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {"edited", "cut.json", "cut.safetensors", "layers.json"}
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / "model.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("recipe", "options"),
+    [
+        ("kfac", ("--mass", "0.9", "--until", "0.99", "--strength", "0.7")),
+        ("kfac", ("--mass", "0.9", "--pooled")),
+        ("kfac-share-0.2", ("--mass", "0.9")),
+        ("svd", ("--mass", "0.8")),
+        ("noise", ("--mass", "0.8")),
+    ],
+)
+def test_a_saved_recipe_is_read_back_and_makes_the_same_weights(
+    study: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    recipe: str,
+    options: tuple[str, ...],
+) -> None:
+    first, second, cut = tmp_path / "first", tmp_path / "second", tmp_path / "cut.json"
+    asked = ("edit", study, "--recipe", recipe, "--save", first, "--save-recipe", cut, "--json")
+    assert run(monkeypatch, *asked, *options) in (None, 0)
+    told = json.loads(capsys.readouterr().out)
+    assert run(monkeypatch, "edit", study, "--recipe", cut, "--save", second, "--json") in (None, 0)
+    assert json.loads(capsys.readouterr().out) == told | {"saved": str(second)}
+    assert told["saved"] == str(first) and 0 < told["weight_kept"] < 1
+    made, whole = weights(first), weights(study.parent / "model")
+    assert all(torch.equal(made[name], value) for name, value in weights(second).items())
+    changed = {name.removesuffix(".weight") for name in made if not made[name].equal(whole[name])}
+    assert changed == set(told["projections"])
+
+
+def test_what_edit_cannot_do_is_said_and_nothing_is_written(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut, out = tmp_path / "cut.json", tmp_path / "edited"
+    projections = tuple(p for p in find_projections(load_model(study.parent / "model")))
+    other = write_study(tmp_path / "other", seed=1)
+    editor = Editor(
+        load_model(other.parent / "model"), Study.open(other).bases("kfac"), projections[-3:],
+        "kfac", 0,
+    )  # fmt: skip
+    save_recipe(cut, editor.recipe(0.9), editor.kept(0.9))
+    before = sorted(tmp_path.rglob("*"))
+    recipe = ("--recipe", cut)
+    refused: tuple[tuple[tuple[str | Path, ...], str], ...] = (
+        ((), "How much shall stay"),
+        (recipe, "made in another curvature basis"),
+        ((*recipe, "--mass", "0.9"), "says itself what it keeps"),
+        (("--recipe", tmp_path / "no.json"), "There is no file"),
+        (("--recipe", study / "study.json"), "does not hold a recipe"),
+        (("--recipe", "kfak", "--mass", "0.9"), 'No recipe "kfak"'),
+        (("--mass", "0.9", "--until", "0.5"), "before it begins"),
+        (("--mass", "0.9", "--save-recipe", tmp_path / "cut.txt"), "ending .json"),
+        (("--mass", "0.9", "--save-recipe", tmp_path / "no" / "cut.json"), "There is no folder"),
+        (("--mass", "0.9", "--layers-json", tmp_path / "no" / "l.json"), "There is no folder"),
+        (("--mass", "0.9", "--layers-json", tmp_path), "cannot be written"),
+    )
+    for options, said in refused:
+        code = run(monkeypatch, "edit", study, "--save", out, *options)
+        assert isinstance(code, str) and said in code and code.endswith("."), (options, code)
+        assert len(code.splitlines()) == 1
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 @pytest.mark.parametrize("mass", ["1.5", "-0.1", "nan"])

@@ -31,8 +31,8 @@ class Item:
     prompt_ids    token ids the model is given, at least one
     truth_ids     token ids that truly follow, at least one
     prompt, truth the same as text, for reading
-    repeats       how often training showed the string; None for probes
-    exact_copies  how many of these were free of noise; None for probes
+    repeats       how often training showed the string; None for probes and where nobody knows
+    exact_copies  how many of these were free of noise; None likewise
     chance        accuracy of blind guessing, 0..1; None for memorized strings
     """
 
@@ -72,18 +72,18 @@ class Item:
         return len(self.prompt_ids) + len(self.truth_ids)
 
 
-def highest_class(items: Iterable[Item]) -> tuple[str, int]:
+def highest_class(items: Iterable[Item]) -> tuple[str, int | None]:
     """Group and repeat count of the strings shown most often: the class settings are judged by.
 
-    Of several groups with the same count the one with most strings. Raises HillshadeError where
-    nothing was repeated.
+    Of several groups with the same count the one with most strings; an unknown count (None) comes
+    after every known one. Raises HillshadeError where nothing was repeated.
     """
     sizes = Counter(
-        (item.repeats, item.group) for item in items if item.kind == "memory" and item.repeats
+        (item.repeats, item.group) for item in items if item.kind == "memory" and item.repeats != 0
     )
     if not sizes:
         raise HillshadeError(
             "No item was repeated in training; a sweep needs memorized strings with repeat counts."
         )
-    repeats, group = max(sizes, key=lambda key: (key[0], sizes[key], key[1]))
+    repeats, group = max(sizes, key=lambda key: (key[0] or 0, sizes[key], key[1]))
     return group, repeats

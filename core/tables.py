@@ -82,7 +82,7 @@ COLUMNS: dict[str, pa.Schema] = {
             "low": _REAL,
             "high": _REAL,
         },
-        nullable=("repeats",),  # null for probes
+        nullable=("repeats",),  # null for probes, and where it is not known
     ),
     "outputs": _schema(
         {

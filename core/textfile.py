@@ -4,6 +4,7 @@
     texts.jsonl    a document a line: {"text": "…"} or {"input_ids": [1, 2, …]}
     strings.jsonl  a string a line: {"prefix": "…", "suffix": "…"} or {"prefix_ids": […],
                    "suffix_ids": […]}, optionally "repeats": how often training showed it
+                   (unknown where it is left out)
 
 A text is cut into consecutive windows that share no token. Where the tokenizer begins every text
 with a token of its own (Llama's <s>), every window begins with it, because the model has never
@@ -85,7 +86,7 @@ def read_strings(path: str | Path, tokenizer: PreTrainedTokenizerBase, seed: int
     no token ends between them they are refused, because the model never read that split.
     Raises HillshadeError, naming the line, for what is no string, and for fewer than two.
     """
-    pairs: dict[tuple[Window, Window], tuple[int, int]] = {}
+    pairs: dict[tuple[Window, Window], tuple[int, int | None]] = {}
     for line, entry in _records(Path(path)):
         pair = _string(path, line, entry, tokenizer)
         if pair in pairs:
@@ -206,7 +207,7 @@ def _string(
 def _item(
     pair: tuple[Window, Window],
     line: int,
-    repeats: int,
+    repeats: int | None,
     chosen: bool,
     tokenizer: PreTrainedTokenizerBase,
 ) -> Item:
@@ -225,9 +226,9 @@ def _item(
     )
 
 
-def _repeats(path: str | Path, line: int, entry: dict[str, Any]) -> int:
-    repeats = entry.get("repeats", 1)
-    if isinstance(repeats, int) and not isinstance(repeats, bool) and repeats >= 1:
+def _repeats(path: str | Path, line: int, entry: dict[str, Any]) -> int | None:
+    repeats = entry.get("repeats")
+    if repeats is None or (type(repeats) is int and repeats >= 1):
         return repeats
     raise HillshadeError(f'"repeats" in line {line} of {path} must be 1 or more; leave it out.')
 

@@ -146,7 +146,8 @@ def repeats_and_share(view: View) -> None:
     left, right = st.columns(2, gap="large")
     with left:
         classes = compare.recall_by_repeats(view.measured, view.recipe, view.tick)
-        blocks.figure(classes, draw_recall.classes(classes, view.theme), classes.table())
+        if classes.groups:
+            blocks.figure(classes, draw_recall.classes(classes, view.theme), classes.table())
     shares = _shares(view)
     if len(shares) < 2:
         return

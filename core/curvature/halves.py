@@ -62,7 +62,7 @@ def half_of(
             )
     return Half(
         items,
-        tuple(Example.of_item(item) for item in mine if item.repeats),
+        tuple(Example.of_item(item) for item in mine if item.repeats != 0),
         tuple(Example.of_item(item) for item in items),
         tuple(Example(ids, range(prompt - 1, length - 1)) for ids in cut[:most]),
         tuple(Example.of_item(item) for item in mixed[:most]),

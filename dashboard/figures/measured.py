@@ -167,12 +167,13 @@ def repeat_classes(items: pd.DataFrame, group: str = "passage") -> tuple[int, ..
 
 def memory_group(items: pd.DataFrame) -> tuple[str, int | None]:
     """The class whose recall is the headline, as `core.items.highest_class` names it."""
-    rows = items[(items["kind"] == "memory") & items["repeats"].notna()]
-    sizes = rows[rows["repeats"] > 0].groupby(["repeats", "group"], observed=True).size()
+    rows = items[(items["kind"] == "memory") & (items["repeats"].fillna(1) > 0)]
+    counts = rows["repeats"].fillna(0)  # of those shown at least once, 0 stands for unknown
+    sizes = rows.groupby([counts, "group"], observed=True).size()
     if sizes.empty:
         return "passage", None
     repeats, group = max(sizes.index, key=lambda key: (key[0], sizes[key], key[1]))
-    return str(group), int(repeats)
+    return str(group), int(repeats) or None
 
 
 def probe_groups(items: pd.DataFrame) -> tuple[str, ...]:

@@ -102,18 +102,20 @@ def _curves(
 def full_curves(study: Measured, recipe: StoredRecipe, tick: int) -> Curves:
     """Every stored measure over the threshold: memorized text, probes, and fresh text."""
     group, top = study.memory
+    noun = "passages" if group == "passage" else "strings"
+    often = "" if top is None else f" shown {top}×"  # nobody knows it of one's own strings
     lines = []
     for key, look, name, track in (
         (
             "strict",
             "memory",
-            f"Passages shown {top}×, word for word",
+            f"{noun.capitalize()}{often}, word for word",
             study.score(recipe, group, "strict", top),
         ),
         (
             "loose",
             "passage-loose",
-            "The same passages, loosely",
+            f"The same {noun}, loosely",
             study.score(recipe, group, "loose", top),
         ),
         ("canary", "canary", "Numbers, word for word", _top_class(study, recipe, "canary")),
@@ -124,7 +126,7 @@ def full_curves(study: Measured, recipe: StoredRecipe, tick: int) -> Curves:
             _top_class(study, recipe, "recited"),
         ),
     ):
-        if track.known:
+        if track.known and key != group:
             lines.append(_line(key, look, name, track, heavy=key == "strict"))
     probes = [
         _line(probe, probe, style(probe).name, track)

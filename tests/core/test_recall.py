@@ -216,13 +216,16 @@ def test_an_empty_prompt_a_full_context_and_training_mode_are_refused() -> None:
 
 
 def test_the_class_repeated_most_often_is_the_larger_of_two_groups() -> None:
-    def shown(group: str, repeats: int) -> Item:
+    def shown(group: str, repeats: int | None) -> Item:
         return replace(item(0, [1], [2]), group=group, repeats=repeats)
 
     items = [shown("passage", 8)] * 3 + [shown("recited", 9)] + [shown("passage", 9)] * 2
     assert highest_class(items) == ("passage", 9)
+    unknown = [shown("recited", None)] * 4  # strings of one's own: shown, nobody knows how often
+    assert highest_class([*unknown, shown("unseen", 0)]) == ("recited", None)
+    assert highest_class([*unknown, shown("recited", 1)]) == ("recited", 1)
     with pytest.raises(HillshadeError, match="No item was repeated"):
-        highest_class([item(0, [1], [2]), shown("unseen", 0)])
+        highest_class([replace(shown("logic", None), kind="probe"), shown("unseen", 0)])
 
 
 def test_no_items_give_no_answers() -> None:

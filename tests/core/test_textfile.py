@@ -113,6 +113,7 @@ def test_strings_are_halved_by_key_and_parted_between_tokens(
     # The space before a word belongs to the word's token.
     assert (items[9].prompt, items[9].truth) == ("The old kettle", " faces the mill.")
     assert (items[9].repeats, items[10].truth_ids) == (7, (6,))
+    assert {item.repeats for item in items} == {7, None}  # what nobody knows is not made up
     assert sorted(item.split for item in items) == ["choose"] * 5 + ["report"] * 6
     # Neither the order of the lines nor the other halves' texts decide; the seed does.
     again = read_strings(lines(tmp_path / "b.jsonl", *entries[::-1]), tokenizer, 0)

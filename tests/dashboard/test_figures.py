@@ -17,7 +17,15 @@ import pytest
 
 from core.items import highest_class
 from core.study import Study
-from dashboard.figures import compare, draw_recall, draw_spectrum, projections, recall, spectrum
+from dashboard.figures import (
+    compare,
+    draw_recall,
+    draw_spectrum,
+    projections,
+    recall,
+    rows,
+    spectrum,
+)
 from dashboard.figures.describe import MAX_POINTS, Axis
 from dashboard.figures.findings import recall_finding
 from dashboard.figures.measured import Measured, Track
@@ -153,6 +161,29 @@ def test_the_headline_class_is_the_one_settings_are_judged_by(
     study: Study, measured: Measured
 ) -> None:
     assert measured.memory == highest_class(study.item_list())
+
+
+def test_strings_shown_nobody_knows_how_often_are_the_headline_and_claim_nothing(
+    study: Study,
+) -> None:
+    """As `hillshade collect` stores one's own strings: of one group, repeats unknown."""
+
+    class Own:
+        recipes = study.recipes
+        points = study.points
+        items = study.items[study.items["group"] == "recited"].assign(repeats=pd.NA)
+        scores = study.scores[study.scores["group"] == "recited"].assign(repeats=pd.NA)
+
+    own = Measured(Own())
+    assert own.memory == ("recited", None)
+    recipe = study.manifest.recipe("kfac")
+    known = Measured(study).score(recipe, "recited", "strict")
+    assert recall.memory_track(own, recipe) == known
+    lines = recall.full_curves(own, recipe, 6).panels[0].series
+    names = ["Strings, word for word", "The same strings, loosely"]
+    assert [line.name for line in lines] == names
+    assert rows.note(Own.items.iloc[0].to_dict()) == "Recited"
+    assert not compare.recall_by_repeats(own, recipe, 6).groups
 
 
 def test_seeds_are_joined_and_gaps_stay_open(study: Study) -> None:

@@ -138,6 +138,11 @@ class Study:
         return self._document("curvature.json")
 
     @property
+    def examples(self) -> dict[str, Any] | None:
+        """Single examples one by one (`core.curvature.portraits`), or None."""
+        return self._document("examples.json")
+
+    @property
     def audit(self) -> dict[str, Any] | None:
         """What is left at the chosen setting (`core.audit.report`), or None."""
         return self._document("audit.json")
@@ -165,14 +170,24 @@ class Study:
         """
         recipe = self.manifest.recipe(recipe_id)
         if recipe.planted_share in (None, self.manifest.planted_share):
-            if not self.has_heavy:
-                raise StudyError(
-                    "This study came without its eigenvectors (basis.safetensors); stored results "
-                    "can be shown, live edits need the whole study."
-                )
-            stored = self._once("bases", lambda: load_bases(self.path / "basis.safetensors"))
+            stored = self._stored_bases()
             return {name: stored[name] for name in recipe.projections}
         return dict(self._once(f"bases {recipe_id}", lambda: self._mixed_bases(recipe)))
+
+    def basis(self, name: str) -> Basis:
+        """The eigenbasis of one projection that `spectra` names, edited or not."""
+        return self._stored_bases()[name]
+
+    def _stored_bases(self) -> dict[str, Basis]:
+        if not self.has_heavy:
+            raise StudyError(
+                "This study came without its eigenvectors (basis.safetensors); stored results "
+                "can be shown, live edits need the whole study."
+            )
+        found: dict[str, Basis] = self._once(
+            "bases", lambda: load_bases(self.path / "basis.safetensors")
+        )
+        return found
 
     def factors(self, planted_share: float | None = None) -> Factors:
         """The factor sums; with a share, mixed exactly with those of the planted text."""

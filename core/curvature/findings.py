@@ -128,7 +128,7 @@ def measure(
     Raises HillshadeError for fewer than 10 texts of a kind, and as the parts do.
     """
     there = find_projections(model)
-    candidates = list(projections or _late(there))
+    candidates = list(projections or late(there))
     halves = {
         "choose": half_of(memorized, fresh_choose, probes, "choose", strings),
         "report": half_of(memorized, fresh_report, probes, "report", strings),
@@ -166,7 +166,8 @@ def measure(
     )
 
 
-def _late(there: Sequence[Projection]) -> tuple[Projection, ...]:
+def late(there: Sequence[Projection]) -> tuple[Projection, ...]:
+    """Gate and up of the upper half of the layers."""
     layers = sorted({p.layer for p in there})
     kinds = sorted({p.kind for p in there} - {"down"})
     return select(there, layers[len(layers) // 2 :], kinds)

@@ -18,6 +18,7 @@ from core.demo.crew import measured
 from core.demo.laboratory import Laboratory
 from core.demo.observed import audited, curvature
 from core.demo.picture import training_picture
+from core.demo.portrayed import portrayed
 from core.demo.progress import Parts
 from core.demo.report import acceptance
 from core.demo.reported import Finished, summary
@@ -76,6 +77,7 @@ def build(config: WorldConfig, target: Path = ASSETS) -> None:
             show,
         )
     seen, seen_tables = curvature(laboratory)
+    examples = portrayed(laboratory)
     left, left_tables = audited(laboratory, finished["kfac"])
     table = acceptance(finished, stage.counts.exact, _variants(target))
     table["tables"] += [*seen_tables, *left_tables]
@@ -85,6 +87,7 @@ def build(config: WorldConfig, target: Path = ASSETS) -> None:
             "training.json": picture,
             "acceptance.json": table | {"seconds": parts.seconds},
             "curvature.json": seen,
+            "examples.json": examples,
             "audit.json": left,
         }
         write_study(laboratory, finished, documents, target)

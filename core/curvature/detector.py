@@ -11,11 +11,12 @@ memorized), and min-k % (Shi et al. 2023, arXiv 2310.16789), the mean log-probab
 tokens that are least probable.
 
 Memorized text has a low loss, so a detector may only re-tell the loss. Two comparisons at equal
-loss. *Pairs*: a memorized and a fresh text whose mean losses differ by at most 0.1 nats, matched
-greedily from the closest pair on, each text once. *Sure tokens*: of every text, memorized or fresh,
-only the tokens of loss below 0.01 nats count, those the model is sure of (p > .99). Fresh text has
-many of them too, so the second is possible where the first finds no pair. Pairs can only be formed
-of strings as hard as fresh text, hence hardly of those recalled.
+loss. *Texts in pairs*: a memorized and a fresh text whose mean losses differ by at most 0.1 nats,
+matched greedily from the closest pair on, each text once. Such pairs can only be formed of strings
+as hard as fresh text, hence hardly of those recalled. *Tokens in pairs*: a memorized and a fresh
+token whose losses differ by at most 2 %, each token once, as many pairs as there can be; the AUC
+is then that of tokens. Fresh text has easy tokens too, so the second is possible where the first
+finds no pair.
 
 The loss's own AUC stands beside both and says how good the matching is: ½ is perfect. Away from ½,
 on either side, a detector that follows the loss, or its opposite, would still score; only what
@@ -38,6 +39,7 @@ from core.basis import Basis
 from core.curvature.bands import basis_of
 from core.curvature.exact import replayed
 from core.curvature.examples import Example, Progress, example_inputs
+from core.curvature.resampling import estimate
 from core.errors import HillshadeError
 from core.intervals import Z95, Estimate
 from core.projection import Projection
@@ -47,9 +49,9 @@ Ints = NDArray[np.int64]
 
 PRIVATE = 0.6  # share of A's eigendirections, the flattest, that count as private
 MIN_K = 0.2
-CALIPER = 0.1  # nats a token
-SURE = 0.01  # nats
-_LEAST = 5  # texts a side below which no AUC is given
+CALIPER = 0.1  # nats, between the mean losses of two texts
+TOKEN_CALIPER = 0.02  # between the logarithms of two tokens' losses
+_LEAST = 5  # texts or tokens a side below which no AUC is given
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,12 +71,6 @@ class TokenScores:
         """Mean over the positions of each text, (n,)."""
         return np.bincount(self.owner, values) / np.bincount(self.owner)
 
-    def sure(self) -> TokenScores:
-        """Only the positions of loss below `SURE`, and only the texts that have one, renumbered."""
-        few = self.loss < SURE
-        owner = np.unique(self.owner[few], return_inverse=True)[1]
-        return TokenScores(owner, self.loss[few], {n: v[few] for n, v in self.shares.items()})
-
 
 @dataclass(frozen=True)
 class Detection:
@@ -82,9 +78,9 @@ class Detection:
 
     shares        by projection, the private share
     loss, min_k   the baselines
-    pairs         number of pairs matched in loss
-    pairs_loss, pairs_shares   among these the loss's AUC and, by projection, the private share's
-    sure_loss, sure_shares     the same on the tokens that the model is sure of, in all texts
+    pairs, tokens number of pairs of texts, and of tokens, matched in loss
+    pairs_loss, pairs_shares     among these the loss's AUC and, by projection, the private share's
+    tokens_loss, tokens_shares   the same of tokens; interval by the bootstrap over texts
     """
 
     shares: Mapping[str, Estimate]
@@ -93,8 +89,9 @@ class Detection:
     pairs: int
     pairs_loss: Estimate | None
     pairs_shares: Mapping[str, Estimate | None]
-    sure_loss: Estimate | None
-    sure_shares: Mapping[str, Estimate | None]
+    tokens: int
+    tokens_loss: Estimate | None
+    tokens_shares: Mapping[str, Estimate | None]
 
 
 def private_share(weight_pq: Tensor, u_a: Tensor, a_tq: Tensor) -> Tensor:
@@ -141,7 +138,7 @@ def detect(memorized: TokenScores, fresh: TokenScores) -> Detection:
         for name in memorized.shares
     }
     left, right = matched(*losses)
-    sure = memorized.sure(), fresh.sure()
+    some = token_pairs(memorized.loss, fresh.loss)
     return Detection(
         shares={name: auc(*both) for name, both in scores.items()},
         loss=auc(-losses[0], -losses[1]),
@@ -149,9 +146,11 @@ def detect(memorized: TokenScores, fresh: TokenScores) -> Detection:
         pairs=len(left),
         pairs_loss=_auc_or_none(-losses[0][left], -losses[1][right]),
         pairs_shares={name: _auc_or_none(m[left], f[right]) for name, (m, f) in scores.items()},
-        sure_loss=_auc_or_none(*(-of.mean(of.loss) for of in sure)),
-        sure_shares={
-            name: _auc_or_none(*(of.mean(of.shares[name]) for of in sure)) for name in scores
+        tokens=len(some[0]),
+        tokens_loss=_token_auc(memorized, fresh, some, -memorized.loss, -fresh.loss),
+        tokens_shares={
+            name: _token_auc(memorized, fresh, some, share, fresh.shares[name])
+            for name, share in memorized.shares.items()
         },
     )
 
@@ -196,6 +195,57 @@ def matched(memorized: Floats, fresh: Floats) -> tuple[Ints, Ints]:
             left.append(m)
             right.append(f)
     return np.array(left, dtype=np.int64), np.array(right, dtype=np.int64)
+
+
+def token_pairs(memorized: Floats, fresh: Floats) -> tuple[Ints, Ints]:
+    """Numbers of memorized and fresh tokens in pairs whose losses differ by at most 2 %.
+
+    |ln loss − ln loss′| ≤ `TOKEN_CALIPER`, each token once. Going through both in ascending order
+    and pairing the first two that fit gives as many pairs as there can be.
+    """
+    tiny = np.finfo(np.float32).eps  # below this a float32 loss is rounding
+    logs = [np.log(np.maximum(loss, tiny)) for loss in (memorized, fresh)]
+    first, second = (np.argsort(log, kind="stable") for log in logs)
+    left: list[int] = []
+    right: list[int] = []
+    m = f = 0
+    while m < len(first) and f < len(second):
+        gap = logs[0][first[m]] - logs[1][second[f]]
+        if abs(gap) <= TOKEN_CALIPER:
+            left.append(int(first[m]))
+            right.append(int(second[f]))
+        m += gap <= TOKEN_CALIPER
+        f += gap >= -TOKEN_CALIPER
+    return np.array(left, dtype=np.int64), np.array(right, dtype=np.int64)
+
+
+def _token_auc(
+    memorized: TokenScores,
+    fresh: TokenScores,
+    some: tuple[Ints, Ints],
+    values: Floats,
+    fresh_values: Floats,
+) -> Estimate | None:
+    """AUC over the chosen tokens; texts are drawn again, for tokens of one text belong together."""
+    left, right = some
+    if len(left) < _LEAST:
+        return None
+    scores = np.concatenate([values[left], fresh_values[right]])
+    rank = np.unique(scores, return_inverse=True)[1]
+    owners = memorized.owner[left], fresh.owner[right]
+    texts = [int(of.owner[-1]) + 1 for of in (memorized, fresh)]
+
+    def statistic(drawn: Ints, fresh_drawn: Ints) -> float:
+        high, low = (
+            np.bincount(at, np.bincount(numbers, minlength=n)[owner], len(scores))
+            for at, numbers, n, owner in zip(
+                np.split(rank, 2), (drawn, fresh_drawn), texts, owners, strict=True
+            )
+        )
+        wins = high @ (np.cumsum(low) - low / 2)  # ties count half
+        return float(wins / (high.sum() * low.sum()))
+
+    return estimate(statistic, texts)
 
 
 def _auc_or_none(memorized: Floats, fresh: Floats) -> Estimate | None:

@@ -177,23 +177,23 @@ def _hill_table(found: Findings) -> Table:
 def _detector_table(found: Findings) -> Table:
     one = found.detection
     rows = [
-        ["loss", _maybe(one.loss), _maybe(one.pairs_loss), _maybe(one.sure_loss)],
+        ["loss", _maybe(one.loss), _maybe(one.pairs_loss), _maybe(one.tokens_loss)],
         ["min-k %", _maybe(one.min_k), "–", "–"],
         *(
             [f"private share, {_short(name)}", _maybe(auc), _maybe(one.pairs_shares[name]),
-             _maybe(one.sure_shares[name])]
+             _maybe(one.tokens_shares[name])]
             for name, auc in one.shares.items()
         ),
     ]  # fmt: skip
     return {
         "title": "Can memorized text be told without labels?",
-        "columns": ["score", "AUC", "in pairs of equal loss", "on sure tokens only"],
+        "columns": ["score", "AUC", "texts paired by loss", "tokens paired by loss"],
         "rows": rows,
         "caption": (
-            f"Strings of the highest class against fresh text of their shape; {one.pairs} pairs "
-            "matched in loss within 0.1 nats; sure tokens have a loss below 0.01. AUC ½ is chance. "
-            "Factors hold almost none of the strings. Reporting half; the bound for sure tokens "
-            "was picked with both halves in view."
+            f"Strings of the highest class against fresh text of their shape; {one.pairs} pairs of "
+            f"texts whose mean losses differ by at most 0.1 nats, {one.tokens} of tokens whose "
+            "losses differ by at most 2 %. AUC ½ is chance. Factors hold almost none of the "
+            "strings. Reporting half."
         ),
     }
 

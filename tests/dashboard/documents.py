@@ -142,8 +142,9 @@ def detection(outcome: Outcome) -> Detection:
         pairs=0,
         pairs_loss=None,
         pairs_shares=dict.fromkeys(EVERY),
-        sure_loss=sure,
-        sure_shares=dict.fromkeys(EVERY, better),
+        tokens=400,
+        tokens_loss=sure,
+        tokens_shares=dict.fromkeys(EVERY, better),
     )
 
 

@@ -14,6 +14,7 @@ from core.curvature.detector import (
     matched,
     min_k,
     private_share,
+    token_pairs,
     token_scores,
 )
 from core.curvature.examples import Example, example_inputs
@@ -93,18 +94,27 @@ def test_at_equal_loss_a_detector_that_only_retells_the_loss_is_unmasked() -> No
 
         return scores(memorized, share(memorized, 0.6)), scores(fresh, share(fresh, 0.2))
 
-    parrot, honest = detect(*told(True)), detect(*told(False))
+    (mine, other), parrot = told(False), detect(*told(True))
+    honest = detect(mine, other)
     assert parrot.loss.value > 0.99 and parrot.min_k.value > 0.9 and parrot.shares["w"].value > 0.99
-    assert parrot.sure_shares["w"] is not None and parrot.sure_loss is not None
-    assert abs(parrot.sure_shares["w"].value - 0.5) < 0.15
-    assert abs(parrot.sure_loss.value - 0.5) < 0.15
-    assert honest.sure_shares["w"] is not None and honest.sure_shares["w"].value > 0.7
+    retold, loss, told_apart = (
+        parrot.tokens_shares["w"], parrot.tokens_loss, honest.tokens_shares["w"]
+    )  # fmt: skip
+    assert retold is not None and loss is not None and told_apart is not None
+    assert parrot.tokens > 300 and abs(loss.value - 0.5) < 0.01
+    assert abs(retold.value - 0.5) < 0.01 and retold.low < 0.5 < retold.high
+    left, right = token_pairs(mine.loss, other.loss)
+    pooled = auc(mine.shares["w"][left], other.shares["w"][right])
+    assert told_apart.low > 0.7 and told_apart.value == pytest.approx(pooled.value)
     assert parrot.pairs < 5 and parrot.pairs_shares["w"] is None
 
 
 def test_pairs_are_close_and_used_once() -> None:
     left, right = matched(np.array([0.1, 0.5, 2.0, 0.52]), np.array([0.55, 0.51, 9.0]))
     assert list(zip(left.tolist(), right.tolist(), strict=True)) == [(1, 1), (3, 0)]
+    loss, fresh = np.array([0.1, 1.0, 3.0, 0.001]), np.array([0.99, 0.00101, 2.0, 1.01, 0.3])
+    left, right = token_pairs(loss, fresh)
+    assert list(zip(left.tolist(), right.tolist(), strict=True)) == [(3, 1), (1, 0)]
     some = scores([[3.0, 1, 2, 5, 4], [0.5]], [[0.0] * 5, [0.0]])
     assert min_k(some).tolist() == [-5.0, -0.5]
 

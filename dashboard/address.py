@@ -47,14 +47,18 @@ def flush() -> None:
         st.query_params.update(noted)
 
 
-def settled(options: Sequence[str], name: str, default: str) -> str:
-    """The value under `name`, from the address or kept from before, with or without its widget."""
+def settled(options: Sequence[str], name: str, default: str, key: str = "") -> str:
+    """The value under `name`, from the address or kept from before, with or without its widget.
+
+    `key` is where the session keeps it, `name` itself unless two pages use one name.
+    """
+    key = key or name
     wish = asked(name)
     if wish is not None:
-        st.session_state[name] = wish if wish in options else default
-    elif st.session_state.get(name) not in options:
-        st.session_state[name] = default
-    value: str = st.session_state[name]
+        st.session_state[key] = wish if wish in options else default
+    elif st.session_state.get(key) not in options:
+        st.session_state[key] = default
+    value: str = st.session_state[key]
     write(name, value, default)
     return value
 

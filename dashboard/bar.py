@@ -42,9 +42,14 @@ def show() -> state.View:
             _first(study),
         )
     view = _view(study, recipe_id, projection)
-    with st.container(key="threshold"):
-        scrubber.bar(payload(study, view.recipe, projection), view.tick, state.released)
+    threshold(view)
     return view
+
+
+def threshold(view: state.View) -> None:
+    """The slider itself; it stays in reach while the page scrolls."""
+    with st.container(key="threshold"):
+        scrubber.bar(payload(view.study, view.recipe, view.projection), view.tick, state.released)
 
 
 def show_study_only() -> state.View:

@@ -110,6 +110,13 @@ def released() -> None:
         st.session_state.setdefault(_TICKS, {})[str(event["recipe"])] = max(int(event["tick"]), 0)
 
 
+def put(recipe: StoredRecipe, tick: int) -> None:
+    """Set recipe and tick as if chosen by hand; from a callback, before the page runs."""
+    memory = st.session_state
+    memory["recipe"] = memory[_RECIPE] = recipe.id
+    memory.setdefault(_TICKS, {})[recipe.id] = tick
+
+
 def set_view(view: View) -> None:
     st.session_state[_VIEW] = view
 

@@ -56,6 +56,7 @@ STYLES: dict[str, Style] = {
     "facts": Style("Closed-book facts", "#CC79A7", "#E09BC2", "dot", "triangle-up"),
     "order": Style("Order", "#E69F00", "#F0B53A", "longdash", "cross"),
     "copying": Style("Copying", "#6B6B6B", "#A8A8A8", "longdashdot", "x"),
+    "abilities": Style("Abilities", "#0072B2", "#4CA6E0", "dash", "square"),
     "passage": Style("Passages", "#D55E00", "#F0762B", "solid", "circle"),
     "passage-loose": Style("Passages, loosely", "#D55E00", "#F0762B", "dot", "square"),
     "canary": Style("Numbers", "#A8480A", "#E8A077", "dash", "diamond"),

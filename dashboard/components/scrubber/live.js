@@ -175,7 +175,7 @@ function makeBars(box, figure) {
     list.append(element("div", { className: "ability" }, swatch, element("span", { className: "name", textContent: bar.name }), track, value));
     return { bar, fill, whisker, value };
   });
-  list.append(
+  if (figure.bars.some((bar) => bar.paper)) list.append(
     element("div", { className: "key" }, element("span", { className: "paper sample" }), element("span", { textContent: "range in the paper (OLMo-2 7B)" })),
   );
   return (tick) => {

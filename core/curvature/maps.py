@@ -37,6 +37,7 @@ from core.labels import Labels
 from core.projection import Projection
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 Kind = Literal["sequence", "token"]
 
 DRAWS = 8
@@ -99,16 +100,25 @@ def example_map(
     labels: Labels = "sampled",
     seed: int = 0,
     draws: int = DRAWS,
+    progress: Progress | None = None,
 ) -> Tensor:
     """The whole map of one example, p × q, per counted token, averaged over draws.
 
-    Gold labels need ``draws=1``. Errors as `band_curvature`.
+    Gold labels need ``draws=1``. `progress(done, total)` counts draws and may raise to cancel.
+    Errors as `band_curvature`.
     """
     _require(kind)
     rotate = _Rotation({projection.name: basis})
     total: Tensor | None = None
     for rows in example_rows(
-        model, [projection], [example], labels=labels, seed=seed, draws=draws, rotate=rotate
+        model,
+        [projection],
+        [example],
+        labels=labels,
+        seed=seed,
+        draws=draws,
+        rotate=rotate,
+        progress=progress,
     ):
         here = pair_map(rows.g[projection.name], rows.a[projection.name], kind)
         total = here if total is None else total.add_(here)
@@ -158,6 +168,22 @@ def band_curvature(
             )
             out[rows.number, rows.draw] = sums / examples[rows.number].tokens
     return {name: BandCurvature(bands[name].labels, out) for name, out in found.items()}
+
+
+def in_cells(map_pq: Tensor, most: int = 64) -> tuple[Floats, Ints, Ints]:
+    """A map as sums over cells: at most `most` × `most`, between log-spaced ranks of λ and of μ.
+
+    Returns the sums, float64 (r, c), and for rows and for columns the last rank of each cell; the
+    sums add up to the map's own. Each cell holds a rank at least, so there are no more than p or q.
+    """
+    ends = [
+        np.unique([*np.geomspace(1, size, most)[:-1].round().astype(np.int64), size])
+        for size in map_pq.shape
+    ]
+    rows, columns = (np.concatenate([[0], end[:-1]]) for end in ends)
+    whole = map_pq.double().cpu().numpy()
+    sums = np.add.reduceat(np.add.reduceat(whole, rows, axis=0), columns, axis=1)
+    return sums, ends[0], ends[1]
 
 
 class _Rotation:

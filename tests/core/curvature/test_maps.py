@@ -10,7 +10,7 @@ from torch.nn.functional import cross_entropy
 from core.basis import Basis, bases
 from core.curvature.bands import eigen_bands, kept_and_cut, rank_bands, share_bands, steepest
 from core.curvature.examples import Example, example_rows
-from core.curvature.maps import Floats, Kind, band_curvature, example_map
+from core.curvature.maps import Floats, Kind, band_curvature, example_map, in_cells
 from core.errors import HillshadeError
 from core.factors import add_outer, collect
 from core.items import Item
@@ -103,6 +103,19 @@ def test_band_sums_are_sums_of_the_maps_whatever_the_batches(kind: Kind) -> None
             ]
             assert np.isclose(whole.sum(), np.mean(squares) / example.tokens, rtol=1e-12)
     assert np.allclose(sums(EXAMPLES[::-1])[::-1], together, rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize("most", [1, 5, 64])
+def test_cells_hold_every_pair_once(most: int) -> None:
+    whole = torch.rand(9, 40, dtype=torch.float64)
+    cells, rows, columns = in_cells(whole, most)
+    assert cells.shape == (len(rows), len(columns)) and max(cells.shape) <= most
+    assert (rows[-1], columns[-1]) == whole.shape
+    for r, row in enumerate(rows):
+        for c, column in enumerate(columns):
+            first = (rows[r - 1] if r else 0, columns[c - 1] if c else 0)
+            assert np.isclose(cells[r, c], whole[first[0] : row, first[1] : column].sum())
+    assert np.isclose(cells.sum(), whole.sum(), rtol=1e-14)
 
 
 def test_spread_of_the_draws_is_reported() -> None:

@@ -21,7 +21,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
-from core import textfile
+from core import strings, textfile
 from core.basis import Basis, bases, save_bases
 from core.choose import NoCandidateError, choose
 from core.edit import Editor
@@ -154,7 +154,7 @@ def _parted(
         )
     items: list[Item] = []
     if request.strings is not None:
-        items = textfile.read_strings(request.strings, tokenizer, request.seed)
+        items = strings.read_strings(request.strings, tokenizer, request.seed)
     return sample, Exam(tuple(items), tuple(to_choose), tuple(to_report))
 
 

@@ -1,4 +1,4 @@
-"""Texts and strings from files: nothing lost, nothing shared, nothing split inside a token."""
+"""Texts from files: nothing lost, nothing shared."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from transformers import PreTrainedTokenizerFast
 
 from core.errors import HillshadeError
-from core.textfile import count_tokens, held_out, read_strings, read_windows
+from core.textfile import count_tokens, held_out, read_windows
 from tests.study_factory import sentence, tiny_tokenizer
 
 
@@ -96,51 +96,6 @@ def test_unusable_texts_get_a_sentence(
     assert str(error.value).endswith((".", "…}."))
     with pytest.raises(HillshadeError, match="There is no file"):
         read_windows(tmp_path / "nowhere", tokenizer, 8)
-
-
-def test_strings_are_halved_by_key_and_parted_between_tokens(
-    tokenizer: PreTrainedTokenizerFast, tmp_path: Path
-) -> None:
-    rng = random.Random(0)
-    entries: list[dict[str, object]] = [
-        {"prefix": sentence(rng), "suffix": f" {sentence(rng)}"} for _ in range(9)
-    ]
-    entries.append({"prefix": "The old kettle ", "suffix": "faces the mill.", "repeats": 7})
-    entries.append({"prefix_ids": [4, 5], "suffix_ids": [6]})
-    items = read_strings(lines(tmp_path / "a.jsonl", *entries), tokenizer, 0)
-    for item, entry in zip(items[:9], entries, strict=False):
-        assert item.prompt + item.truth == f"{entry['prefix']}{entry['suffix']}"
-    # The space before a word belongs to the word's token.
-    assert (items[9].prompt, items[9].truth) == ("The old kettle", " faces the mill.")
-    assert (items[9].repeats, items[10].truth_ids) == (7, (6,))
-    assert {item.repeats for item in items} == {7, None}  # what nobody knows is not made up
-    assert sorted(item.split for item in items) == ["choose"] * 5 + ["report"] * 6
-    # Neither the order of the lines nor the other halves' texts decide; the seed does.
-    again = read_strings(lines(tmp_path / "b.jsonl", *entries[::-1]), tokenizer, 0)
-    halves = {item.truth_ids: item.split for item in items}
-    assert {item.truth_ids: item.split for item in again} == halves
-    other = read_strings(lines(tmp_path / "b.jsonl", *entries), tokenizer, 1)
-    assert {item.truth_ids: item.split for item in other} != halves
-
-
-@pytest.mark.parametrize(
-    ("entries", "said"),
-    [
-        ([{"prefix": "The ke", "suffix": "ttle faces the mill."}] * 2, "parted inside a token"),
-        ([{"prefix": "The old", "suffix": " mill."}] * 2, "hold the same string"),
-        ([{"prefix": "The old", "suffix": " mill."}], "fewer than two"),
-        ([{"prefix": "The old"}], 'needs "prefix" and "suffix"'),
-        ([{"prefix": "The old", "suffix": " mill.", "repeats": 0}], '"repeats" in line 1'),
-    ],
-)
-def test_unusable_strings_get_a_sentence(
-    tokenizer: PreTrainedTokenizerFast,
-    tmp_path: Path,
-    entries: list[dict[str, object]],
-    said: str,
-) -> None:
-    with pytest.raises(HillshadeError, match=said):
-        read_strings(lines(tmp_path / "a.jsonl", *entries), tokenizer, 0)
 
 
 def test_held_out_windows_are_nowhere_else() -> None:

@@ -25,7 +25,14 @@ MANIFEST = "study.json"
 # folder. The light part is enough for the stored results; the heavy part serves live edits.
 TABLES = ("items", "points", "scores", "outputs")
 REQUIRED = (*(f"{name}.parquet" for name in TABLES), "spectra.safetensors")
-DOCUMENTS = ("training.json", "acceptance.json", "curvature.json", "examples.json", "audit.json")
+DOCUMENTS = (
+    "training.json",
+    "acceptance.json",
+    "curvature.json",
+    "examples.json",
+    "landscape.json",
+    "audit.json",
+)
 HEAVY = ("basis.safetensors", "factors.safetensors", "factors_planted.safetensors")
 LIGHT = (*REQUIRED, *DOCUMENTS)
 

@@ -143,6 +143,11 @@ class Study:
         return self._document("examples.json")
 
     @property
+    def landscape(self) -> dict[str, Any] | None:
+        """Slices of the loss along single directions and over planes (`core.demo.scenery`)."""
+        return self._document("landscape.json")
+
+    @property
     def audit(self) -> dict[str, Any] | None:
         """What is left at the chosen setting (`core.audit.report`), or None."""
         return self._document("audit.json")

@@ -5,19 +5,20 @@ from __future__ import annotations
 import streamlit as st
 
 from core.errors import HillshadeError
-from dashboard import address, bar, loading, style
+from dashboard import address, bar, glossary, loading, style
 
 NO_THRESHOLD = ("Method",)  # pages that are read, not scrubbed
-STUDY_ONLY = ("Examples",)  # pages of one study that no threshold moves
+STUDY_ONLY = ("Start",)  # pages of one study that choose its threshold, or need none
 OF_ANY_STUDY = ("Studies",)  # pages that show an unfit study too, and say what is wrong with it
 
 st.set_page_config(page_title="Hillshade", page_icon="⛰️", layout="wide")
 
 page = st.navigation(
     [
-        st.Page("app_pages/recall.py", title="Recall", default=True),
+        st.Page("app_pages/start.py", title="Start", default=True),
         st.Page("app_pages/spectrum.py", title="Spectrum", url_path="spectrum"),
         st.Page("app_pages/examples.py", title="Examples", url_path="examples"),
+        st.Page("app_pages/recall.py", title="Recall", url_path="recall"),
         st.Page("app_pages/studies.py", title="Studies", url_path="studies"),
         st.Page("app_pages/method.py", title="Method", url_path="method"),
     ],
@@ -45,5 +46,6 @@ except HillshadeError as error:
         "this one, opens another, and makes one of your own."
     )
 else:
+    glossary.show(glossary.WORDS.get(page.title, ()))
     page.run()
     address.flush()

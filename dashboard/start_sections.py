@@ -79,8 +79,9 @@ def _opening(view: View) -> None:
         st.title(QUESTION, anchor=False)
         st.markdown(
             f"{_model(view)} After training, the directions of its weights in which the loss is "
-            f"flattest are cut away. **{outcome.verdict(found)}**"
+            "flattest are cut away."
         )
+        st.markdown(f"##### {outcome.verdict(found)}")
         st.caption(outcome.told(found, recipe, tick, view.measured.ratio(recipe)))
     with right:
         st.plotly_chart(
@@ -128,6 +129,7 @@ def _onward(view: View, number: int) -> Callable[[], None]:
                 on_click=next_step,
             )
             return
-        st.page_link("app_pages/recall.py", label="Go on to the Recall page: every text, every cut")
+        if st.button("Go on: every text at every cut →", key="start-on", type="primary"):
+            st.switch_page("app_pages/recall.py")
 
     return draw

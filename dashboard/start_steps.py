@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Protocol
 
@@ -15,6 +16,7 @@ from dashboard.figures import answers, draw_estimates, draw_tour, outcome, recal
 from dashboard.figures.estimates import Forest, Lines
 from dashboard.figures.recall import memory_track
 from dashboard.figures.texts import Texts
+from dashboard.figures.words import percent
 from dashboard.guessing import Place
 from dashboard.recall_sections import NO_PROMISE, said
 from dashboard.state import View
@@ -111,7 +113,7 @@ def alone(place: Place) -> None:
     left, right = st.columns(WIDE, gap="large")
     with blocks.understood("curvature.json"):
         with left:
-            _bars(place.view, tour.own(document), None if told else 1)
+            _bars(place.view, tour.own(document), answers.nats, None if told else 1)
         with right:
             if told:
                 chosen = str(document["findings"]["chosen"])
@@ -155,16 +157,26 @@ def cut(place: Place) -> None:
     view = place.view
     question = outcome.first_question(view.measured, view.recipe)
     if guessing.guessed(place, question) is None:
-        st.markdown(
-            f"{view.recipe.title} keeps the directions of the weights with the most curvature and "
-            "cuts the flattest away. Nothing is trained again, nothing is told which texts matter."
-        )
-        guessing.ask(place, question)
+        exhibit, beside = st.columns(WIDE, gap="large")
+        with exhibit:
+            st.subheader("Nothing is cut yet", anchor=False)
+            _passages(view, 0)
+        with beside:
+            st.markdown(
+                f"{view.recipe.title} keeps the directions of the weights with the most curvature "
+                "and cuts the flattest away. It trains nothing, and is not told which texts matter."
+            )
+            guessing.ask(place, question)
         return
     bar.threshold(view)
     answer, seen = outcome.first(view.measured, view.recipe)
     told = recall.story(view.measured, view.recipe, view.tick)
-    bars = replace(told.bars, bars=tuple(replace(one, paper=None) for one in told.bars.bars))
+    bars = replace(
+        told.bars,
+        bars=tuple(replace(one, paper=None) for one in told.bars.bars),
+        how="Edited over original: memory as exact recall, abilities as accuracy above chance. "
+        "The thin line on a bar is its 95 % interval.",
+    )
     left, right = st.columns(WIDE, gap="large")
     with left:
         scrubber.live(
@@ -177,10 +189,7 @@ def cut(place: Place) -> None:
         )
         blocks.reading(bars, bars.table(view.tick))
     with right:
-        for kind, group in (("memory", view.measured.memory[0]), ("probe", _asked(view))):
-            shown = _first(view, kind, group)
-            if shown is not None:
-                scrubber.passage(shown.payload(), view.tick, f"start-cut-{kind}", small=True)
+        _passages(view, view.tick)
         if view.tick >= seen:
             guessing.tell(place, question, answer)
         else:
@@ -198,9 +207,9 @@ def left(place: Place) -> None:
     with exhibit:
         if told:
             with blocks.understood("audit.json"):
-                _bars(view, tour.got_back(document))
+                _bars(view, tour.got_back(document), percent)
         else:
-            _bars(view, tour.left_over(view.measured, view.recipe, view.tick))
+            _bars(view, tour.left_over(view.measured, view.recipe, view.tick), percent)
     with beside:
         if told:
             with blocks.understood("audit.json"):
@@ -222,6 +231,14 @@ def _why(view: View) -> None:
     with blocks.understood("curvature.json"):
         for reason in answers.why(document, view.study.manifest.noise_rate):
             st.markdown(f"- {reason}")
+
+
+def _passages(view: View, tick: int) -> None:
+    """A memorized text and a question, as they come out at the tick under the thumb."""
+    for kind, group in (("memory", view.measured.memory[0]), ("probe", _asked(view))):
+        shown = _first(view, kind, group)
+        if shown is not None:
+            scrubber.passage(shown.payload(), tick, f"start-cut-{kind}", small=True)
 
 
 def _first(view: View, kind: str, group: str) -> Texts | None:
@@ -249,13 +266,15 @@ def _lines(view: View, described: Lines, told: bool = True) -> None:
     _chart(described, draw_estimates.lines(described, view.theme), told)
 
 
-def _bars(view: View, described: Forest, shown: int | None = None) -> None:
+def _bars(
+    view: View, described: Forest, number: Callable[[float], str], shown: int | None = None
+) -> None:
     """Bars; only the first `shown` of them while the others are to be guessed."""
     told = shown is None
     if not told:
         described = replace(described, alt=f"{described.title}: the answer is not shown yet.")
     _titled(described.title)
-    _chart(described, draw_tour.bars(described, view.theme, shown), told)
+    _chart(described, draw_tour.bars(described, view.theme, number, shown), told)
 
 
 def _chart(described: Tabled, drawing: go.Figure, told: bool = True) -> None:

@@ -30,8 +30,21 @@ _CSS = """
 .stSelectbox [role="group"], .stTextArea textarea, .stTextArea > div { background: transparent; }
 [data-testid="stCaptionContainer"] { opacity: 1; color: light-dark(#55626B, #A9B2B8); }
 .st-key-texts h3 { padding: 0; }
+[class*="st-key-moves-"] { display: none; }
 [data-testid="stLayoutWrapper"]:has(> .st-key-threshold) {
   position: sticky; top: 3.75rem; z-index: 90;
+}
+.st-key-start-opening h1 { font-size: clamp(2rem, 3.1vw, 2.9rem); line-height: 1.12; }
+.st-key-start-opening { margin-bottom: 0.5rem; }
+.st-key-start-exhibit { padding-top: 1.4rem; min-height: 26rem; }
+.st-key-start-exhibit .stRadio [data-testid="stWidgetLabel"] p {
+  font-size: 1.12rem; font-weight: 600; line-height: 1.4;
+}
+.st-key-start-exhibit .stRadio [role="radiogroup"] { gap: 0.45rem; margin-top: 0.5rem; }
+.st-key-start-exhibit .stRadio [role="radiogroup"] p { font-size: 1.05rem; }
+.st-key-glossary { row-gap: 0; }
+.st-key-glossary .stPopover button p {
+  font-size: 0.875rem; text-decoration: underline dotted; text-underline-offset: 3px;
 }
 [data-testid="stHeading"] h3 { padding: 0.2rem 0 0.1rem; }
 @media (max-width: 640px) {
@@ -42,6 +55,8 @@ _CSS = """
   .st-key-selectors .stHorizontalBlock { gap: 0.4rem 0.6rem; flex-wrap: wrap; }
   .st-key-selectors .stColumn { min-width: 0; flex: 1 1 40%; }
   .st-key-selectors .stColumn:nth-child(2) { order: -1; flex-basis: 100%; }
+  .st-key-start-way button:not([aria-checked="true"]) p { font-size: 0; }
+  .st-key-start-way button p strong { font-size: 0.875rem; }
 }
 </style>
 """

@@ -116,8 +116,9 @@ STEEPER = Question(
 def steeper(sharp: Estimate, flat: Estimate, fraction: float) -> Answer:
     """Rises of the same text along sharp and along flat directions, compared by intervals."""
     rises = (
-        f"a step of {fraction:g} ‖W‖ raises the loss of fresh text by {rise(sharp)} nats a token "
-        f"along the sharpest directions and by {rise(flat)} along those of memorized strings"
+        f"a step of {fraction:g} ‖W‖ raises the loss of fresh text, in nats a token, by "
+        f"{rise(sharp)} along the sharpest directions and by {rise(flat)} along those of "
+        "memorized strings"
     )
     if sharp.low <= flat.high:
         head = "no steeper" if sharp.high < flat.low else "not told apart by the intervals"
@@ -135,8 +136,18 @@ def steeper(sharp: Estimate, flat: Estimate, fraction: float) -> Answer:
 
 
 def rise(e: Estimate) -> str:
-    """A rise of the loss with its interval."""
-    return f"{plain(e.value)} ({plain(e.low)} to {plain(e.high)})"
+    """A rise of the loss with its interval; one around zero is said to be none that shows."""
+    span = f"{nats(e.low)} to {nats(e.high)}"
+    if e.low <= 0.0 <= e.high:
+        return f"nothing that shows ({span})"
+    return f"{nats(e.value)} ({span})"
+
+
+def nats(value: float) -> str:
+    """A loss in two digits, and never more than four places."""
+    if abs(value) >= 0.0095:
+        return plain(value)
+    return f"{value:.4f}".rstrip("0").rstrip(".").replace("-", "−")
 
 
 # -- three: one string's own direction -------------------------------------------------------------
@@ -162,7 +173,19 @@ def whose(document: Document, projection: str, fraction: float) -> Answer:
     """By the two claims about a memorized string's own direction."""
     step = examples.step_of(examples.part_of(document, projection), fraction)
     fresh, others, _ = examples.verdicts(step)
-    return Answer(_whose(fresh, others), examples.headline(document, projection, fraction))
+    own, other, across = (rise(stored(step["medians"][key])) for key in examples.ALONG["memorized"])
+    right = _whose(fresh, others)
+    head = {
+        "own": "A spike of its own",
+        "memorized": "The other memorized strings feel it too",
+        "everyone": "Fresh text feels it too, so it is no spike of the size that was claimed",
+        None: "How far others feel it, the intervals cannot say",
+    }[right]
+    return Answer(
+        right,
+        f"{head}: at {fraction:g} ‖W‖ the loss of the string rises by {own}, that of other "
+        f"memorized strings by {other}, that of fresh text by {across} nats a token.",
+    )
 
 
 def _whose(fresh: Verdict, others: Verdict) -> str | None:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import plotly.graph_objects as go
 
 from dashboard.figures.describe import Curves
 from dashboard.figures.draw_estimates import said
-from dashboard.figures.estimates import Forest, plain
+from dashboard.figures.estimates import Forest
 from dashboard.figures.look import Sheet, axis_style, band, slider_axis, tick_names, vertical
 from dashboard.figures.palette import CIVIDIS, INK, Theme, style
 from dashboard.figures.tour import Descent
 from dashboard.figures.words import count
 
 STILL: dict[str, Any] = {"displayModeBar": False, "staticPlot": False, "scrollZoom": False}
-_BAR = 64  # pixels a bar
+_TALL, _FLAT, _FEW = 84, 58, 4  # pixels a bar: of a few, and of many
 
 
 def overview(description: Curves, tick: int, theme: Theme) -> go.Figure:
@@ -46,10 +47,16 @@ def overview(description: Curves, tick: int, theme: Theme) -> go.Figure:
             customdata=names,
             hovertemplate="%{y:.0%} at %{customdata}<extra>" + line.name + "</extra>",
         )
+    marks = _apart(axis.marks())
     sheet.layout(
-        margin={"l": 44, "r": 8, "t": 30, "b": 44},
+        margin={"l": 44, "r": 20, "t": 34, "b": 44},
         shapes=[vertical(theme, axis.position(tick))],
-        xaxis=slider_axis(theme, axis),
+        xaxis={
+            **slider_axis(theme, axis),
+            "tickangle": 0,
+            "tickvals": [at for at, _ in marks],
+            "ticktext": [name for _, name in marks],
+        },
         yaxis=axis_style(
             theme,
             range=[-0.03, 1.05],
@@ -58,6 +65,15 @@ def overview(description: Curves, tick: int, theme: Theme) -> go.Figure:
         ),
     )
     return sheet.figure()
+
+
+def _apart(marks: Sequence[tuple[float, str]]) -> list[tuple[float, str]]:
+    """The marks of a slider that have room beside each other in a small picture."""
+    kept: list[tuple[float, str]] = []
+    for at, name in marks:
+        if not kept or at - kept[-1][0] >= 1 / 7:
+            kept.append((at, name))
+    return kept
 
 
 def descent(description: Descent, theme: Theme) -> go.Figure:
@@ -91,7 +107,8 @@ def descent(description: Descent, theme: Theme) -> go.Figure:
         mode="lines+markers",
         line={"color": stroke, "width": 3},
         marker={
-            "size": [9] * (len(px) - 1) + [16],
+            "size": [9] * (len(px) - 1) + [20],
+            "opacity": 1,
             "symbol": ["circle"] * (len(px) - 1) + ["star"],
             "color": stroke,
             "line": {"width": 1.5, "color": "#00224e" if over else ink.paper},
@@ -104,10 +121,10 @@ def descent(description: Descent, theme: Theme) -> go.Figure:
         showlegend=False,
     )
     sheet.layout(
-        margin={"l": 12, "r": 12, "t": 12, "b": 12},
+        margin={"l": 0, "r": 0, "t": 4, "b": 4},
         annotations=[
-            _flag(description, place, name, ink.paper, ink.text)
-            for place, name in ((0, "start"), (len(px) - 1, "trained"))
+            _flag(description, place, neighbour, name, theme)
+            for place, neighbour, name in ((0, 1, "start"), (len(px) - 1, len(px) - 2, "trained"))
         ],
         xaxis=axis_style(theme, showticklabels=False, showgrid=False),
         yaxis=axis_style(theme, showticklabels=False, showgrid=False),
@@ -115,8 +132,13 @@ def descent(description: Descent, theme: Theme) -> go.Figure:
     return sheet.figure()
 
 
-def _flag(description: Descent, place: int, name: str, paper: str, text: str) -> dict[str, Any]:
+def _flag(
+    description: Descent, place: int, neighbour: int, name: str, theme: Theme
+) -> dict[str, Any]:
+    """The name of an end of the path, on the side where the path does not run."""
     x, y = description.places[place]
+    _, beside = description.places[neighbour]
+    paper, text = INK[theme].paper, INK[theme].text
     return {
         "x": x,
         "y": y,
@@ -125,18 +147,20 @@ def _flag(description: Descent, place: int, name: str, paper: str, text: str) ->
         "arrowcolor": text,
         "arrowhead": 0,
         "ax": 0,
-        "ay": 46 if place == 0 else -46,
+        "ay": 44 if beside >= y else -44,
         "bgcolor": paper,
         "borderpad": 4,
         "font": {"size": 14, "color": text},
     }
 
 
-def bars(description: Forest, theme: Theme, shown: int | None = None) -> go.Figure:
+def bars(
+    description: Forest, theme: Theme, number: Callable[[float], str], shown: int | None = None
+) -> go.Figure:
     """One bar a row with its interval and its number; of the rows after `shown` only the name."""
     rows = description.rows
     ink = INK[theme]
-    sheet = Sheet(theme, height=80 + _BAR * len(rows))
+    sheet = Sheet(theme, height=70 + (_TALL if len(rows) <= _FEW else _FLAT) * len(rows))
     low, high = description.x.span
     annotations = []
     for place, row in enumerate(rows):
@@ -172,11 +196,11 @@ def bars(description: Forest, theme: Theme, shown: int | None = None) -> go.Figu
             hovertemplate="%{customdata}<extra>" + mark.name + "</extra>",
             showlegend=False,
         )
-        annotations.append(_number(plain(e.value), max(top, value, 0.0), y, ink.text))
+        annotations.append(_number(number(e.value), max(top, value, 0.0), y, ink.text))
     ticks = description.x.ticks
     named = {"tickvals": [v for v, _ in ticks], "ticktext": [n for _, n in ticks]} if ticks else {}
     sheet.layout(
-        margin={"l": 12, "r": 12, "t": 12, "b": 48},
+        margin={"l": 8, "r": 2, "t": 4, "b": 48},
         annotations=annotations,
         xaxis=axis_style(
             theme,

@@ -79,21 +79,21 @@ def verdict(found: Outcome) -> str:
         return "This study holds no memorized strings, so it cannot say."
     stay, fall, open_ = (found.those(kind) for kind in (True, False, None))
     if found.broken is False:
-        return "Not by this cut: at least half of the reciting is left."
+        return "Not by this cut. At least half of the reciting is left."
     if found.broken is None:
-        return "Undecided: whether more than half of the reciting is gone, the numbers cannot say."
+        return "Undecided. Whether half of the reciting is gone, the numbers cannot say."
     if not found.abilities:
-        return "The reciting breaks; no ability was measured beside it."
+        return "The reciting breaks; no ability was asked beside it, so it cannot say."
     if fall and not stay:
-        return "Not by this cut: the reciting breaks, and the abilities fall with it."
+        return "Not by this cut. The reciting breaks, and the abilities fall with it."
     if fall:
-        return f"Only in part: the reciting breaks, and {listing(fall)} {_fall(fall)} with it."
+        return f"Only in part. The reciting breaks, and {listing(fall)} {_fall(fall)} with it."
     if open_:
         return (
-            f"Largely: the reciting breaks and no ability is seen to fall, though "
-            f"{listing(open_)} cannot be told."
+            f"Largely. The reciting breaks and no ability is seen to fall; of {listing(open_)} the "
+            "numbers cannot say."
         )
-    return "By these measures, yes: the reciting breaks and every ability measured stays."
+    return "By these measures, yes. The reciting breaks and every ability that was asked stays."
 
 
 def _fall(names: Sequence[str]) -> str:

@@ -317,8 +317,9 @@ def got_back(document: Document) -> Forest:
         x=Scale("strings that come back word for word (share)", (0.0, 1.0), ticks=SHARES),
         rows=tuple(Row(name, (Mark("memory", name, e),)) for name, e in rows),
         how=(
-            f"The strings of the audit, {document['about']}. The last bar counts training on "
-            "other text too. Lines are 95 % intervals; the Recall page has every way by itself."
+            f"{count(len(document['strings']))} strings of the reporting half, asked once at the "
+            "chosen setting. The last bar counts training on other text too. Lines are 95 % "
+            "intervals; the Recall page shows every way by itself."
         ),
         alt=answers.left(document).said,
     )

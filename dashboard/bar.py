@@ -73,7 +73,16 @@ def _study() -> Study:
 
 def _first(study: Study) -> str:
     """The projection in view before one is chosen."""
-    return in_order(study.recipes[0].projections)[0]
+    return _told_of(study, loading.study_key(study)) or in_order(study.recipes[0].projections)[0]
+
+
+@st.cache_data(show_spinner=False, max_entries=8)
+def _told_of(_study: Study, key: str) -> str | None:
+    """The projection that was chosen to tell of single examples; None where none was."""
+    del key
+    findings = (_study.curvature or {}).get("findings")
+    chosen = findings.get("chosen") if isinstance(findings, dict) else None
+    return chosen if chosen in _study.spectra() else None
 
 
 def _view(study: Study, recipe_id: str, projection: str) -> state.View:

@@ -12,6 +12,7 @@ from dashboard.figures.estimates import Forest, Lines
 from dashboard.figures.examples import Document
 from dashboard.figures.palette import Theme
 from dashboard.figures.spectrum import short
+from dashboard.figures.words import listing
 from dashboard.state import View
 
 QUESTION = "Is each memorized string sharp in a direction of its own?"
@@ -46,20 +47,18 @@ def opening(view: View, document: Document) -> Look:
     """The question, its answer by the numbers, and where to look."""
     st.title(QUESTION, anchor=False)
     answer = st.empty()
-    left, right, _ = st.columns([1, 1, 1.5])
+    place, _ = st.columns([1, 2.5])
     chosen = str(document["findings"]["chosen"])
     steps = {f"{at:g}": at for at in examples.fractions(document)}
     names = examples.measured_in(document)
     texts = document["findings"]["texts"]
-    with left:
-        projection = address.choice(
-            "Projection measured",
-            names,
-            "measured",
-            lambda name: f"{short(name).capitalize()}{' (chosen)' * (name == chosen)}",
-            chosen,
+    projection = view.projection if view.projection in names else chosen
+    if projection != view.projection:
+        st.info(
+            f"Single examples were measured in {listing([short(name) for name in names])}, not in "
+            f"{short(view.projection)}: {short(chosen)}, which was chosen, is shown."
         )
-    with right:
+    with place:
         usual = min(steps, key=lambda name: abs(steps[name] - examples.USUAL))
         step = address.choice(
             "Step along a direction", list(steps), "step", lambda name: f"Step {name} ‖W‖", usual
@@ -70,7 +69,7 @@ def opening(view: View, document: Document) -> Look:
         f"{texts['report memorized']} memorized strings (those repeated most often), "
         f"{texts['report fresh']} fresh texts cut to the same shape, and "
         f"{texts['report probes']} probe questions, all of the reporting half. The projection "
-        f"{short(chosen)} was chosen on the other half. Nothing here depends on the threshold."
+        f"{short(chosen)} was chosen on the other half."
     )
     return look
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dashboard import blocks, examples_sections, state
+from dashboard import blocks, examples_sections, map_section, portraits_sections, state
 
 view = state.view()
 document = examples_sections.document(view)
@@ -10,7 +10,12 @@ if document is not None:
     with blocks.understood("curvature.json"):
         look = examples_sections.opening(view, document)
         examples_sections.spikes(look)
+        with blocks.understood("examples.json"):
+            portraits_sections.show(view, look.projection)
+        map_section.show(view)
         examples_sections.growth(look)
         examples_sections.together(look)
         examples_sections.hills(look)
         examples_sections.by_activations(look)
+else:
+    map_section.show(view)

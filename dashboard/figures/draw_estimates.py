@@ -11,7 +11,15 @@ import plotly.graph_objects as go
 
 from core.intervals import Estimate
 from dashboard.figures.estimates import Forest, Line, Lines, Panel, Row, Scale, plain
-from dashboard.figures.look import BOUNDARY_DASH, Sheet, axis_style, band, log_ticks, translucent
+from dashboard.figures.look import (
+    BOUNDARY_DASH,
+    Sheet,
+    axis_style,
+    band,
+    log_ticks,
+    translucent,
+    vertical,
+)
 from dashboard.figures.palette import CIVIDIS, INK, Theme, style
 
 Ends = tuple[list[float], list[float], list[float]]
@@ -28,6 +36,7 @@ def lines(description: Lines, theme: Theme) -> go.Figure:
     usable = 1.0 - gap * (len(panels) - 1)
     total = sum(panel.share for panel in panels)
     top, named = 1.0, set[str]()
+    shapes = []
     for number, panel in enumerate(panels, start=1):
         suffix = "" if number == 1 else str(number)
         bottom = max(top - usable * panel.share / total, 0.0)
@@ -45,7 +54,11 @@ def lines(description: Lines, theme: Theme) -> go.Figure:
                 f"yaxis{suffix}": _axis(panel.y, theme, panel.y.title, domain=[bottom, top]),
             }
         )
+        if description.cut is not None:
+            domain = f"y{suffix} domain"
+            shapes.append(vertical(theme, description.cut, xref=f"x{suffix}", yref=domain))
         top = bottom - gap
+    sheet.layout(shapes=shapes)
     return sheet.figure()
 
 
@@ -93,7 +106,7 @@ def _panel(
         )
         named.add(name)
     for line in panel.lines:
-        if line.band:
+        if line.band and not line.quiet:
             x_b, ends = list(line.x), _ends(panel.y, line.y)
             sheet.scatter(**band(x_b, ends[1], ends[2], _colour(line, theme), **where))
     for number, line in enumerate(panel.lines):
@@ -117,21 +130,27 @@ def _line(
         "name": line.name,
         "meta": line.key,
         "mode": "lines+markers",
-        "line": {"color": colour, "width": 2.2, "dash": look.dash},
+        "line": {"color": colour, "width": 1.2 if line.quiet else 2.2, "dash": look.dash},
         "marker": {
             "symbol": look.mark,
             "color": colour,
             "opacity": 1,
-            "size": [12 if value == chart.marked else 8 for value in line.x],
+            "size": [_size(line, value == chart.marked) for value in line.x],
             "line": {"width": 1.5, "color": INK[theme].paper},
         },
         "customdata": [said(e) for e in line.y],
         "hovertemplate": "%{customdata}<extra>" + line.name + "</extra>",
         "showlegend": new,
     }
-    if not line.band:
+    if not line.band and not line.quiet:
         drawn["error_y"] = _whisker(values, low, high, colour)
     return drawn
+
+
+def _size(line: Line, marked: bool) -> int:
+    if line.quiet:
+        return 5
+    return 12 if marked else 8
 
 
 def _nudged(scale: Scale, x: float, apart: float) -> float:

@@ -70,7 +70,10 @@ def log_scale(title: str, estimates: Iterable[Estimate], *more: float) -> Scale:
 
 @dataclass(frozen=True)
 class Line:
-    """One series: an estimate at every x. `band` draws its intervals as a band, not as whiskers."""
+    """One series: an estimate at every x. `band` draws its intervals as a band, not as whiskers.
+
+    A `quiet` line is thin and without its intervals, which the table has.
+    """
 
     key: str
     group: str  # its look in the palette
@@ -79,6 +82,7 @@ class Line:
     y: tuple[Estimate, ...]
     band: bool = False
     place: float | None = None  # along Cividis, 0 to 1, for lines that stand in an order
+    quiet: bool = False
 
 
 @dataclass(frozen=True)
@@ -93,7 +97,7 @@ class Panel:
 
 @dataclass(frozen=True)
 class Lines:
-    """Panels above each other over one x axis; `marked` is the x in view."""
+    """Panels above each other over one x axis; `marked` is the x in view, `cut` the boundary's."""
 
     id: str
     title: str
@@ -102,6 +106,7 @@ class Lines:
     how: str
     alt: str
     marked: float | None = None
+    cut: float | None = None
 
     def table(self) -> pd.DataFrame:
         return pd.DataFrame(

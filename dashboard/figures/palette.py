@@ -75,6 +75,9 @@ STYLES: dict[str, Style] = {
     "fresh others": Style("Other fresh texts", "#009E73", "#1FBF92", "dot", "triangle-up"),
     "fresh to memorized": Style("Memorized strings", "#D55E00", "#F0762B", "solid", "circle"),
     "probes": Style("Probes", "#0072B2", "#4CA6E0", "dashdot", "triangle-down"),
+    "pin A": Style("A", "#D55E00", "#F0762B", "solid", "circle"),
+    "pin B": Style("B", "#0072B2", "#4CA6E0", "dash", "square"),
+    "own text": Style("Your text", "#009E73", "#1FBF92", "dashdot", "diamond"),
     "kept": Style("Kept", "#0072B2", "#4CA6E0", "solid", "square"),
     "cut": Style("Cut", "#6B6B6B", "#A8A8A8", "dot", "x"),
 }

@@ -92,8 +92,10 @@ def downhill(place: Place) -> None:
     with right, blocks.understood("curvature.json"):
         if curvature is None:
             _lacking(place, LACKS.format(name="measurement of single examples (curvature.json)"))
-        elif told:
-            guessing.tell(place, question, answers.steeper(*tour.walls(curvature)))
+            return
+        answer = answers.steeper(*tour.walls(curvature))
+        if told:
+            guessing.tell(place, question, answer)
         else:
             st.markdown(
                 "The loss says how surprised the model is by the next word. Training changes the "
@@ -210,16 +212,17 @@ def left(place: Place) -> None:
                 _bars(view, tour.got_back(document), percent)
         else:
             _bars(view, tour.left_over(view.measured, view.recipe, view.tick), percent)
-    with beside:
-        if told:
-            with blocks.understood("audit.json"):
-                guessing.tell(place, question, answers.left(document))
-                st.caption(NO_PROMISE)
-            return
-        st.markdown(f"#### {outcome.verdict(found)}")
-        _why(view)
+    with beside, blocks.understood("audit.json"):
+        if not told:
+            st.markdown(f"#### {outcome.verdict(found)}")
+            _why(view)
         if document is None:
             _lacking(place, f"{LACKS.format(name='residual audit (audit.json)')} {NO_PROMISE}")
+            return
+        answer = answers.left(document)
+        if told:
+            guessing.tell(place, question, answer)
+            st.caption(NO_PROMISE)
         else:
             guessing.ask(place, question)
 

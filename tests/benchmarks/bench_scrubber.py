@@ -46,7 +46,7 @@ def run() -> dict[str, float | int | str]:
         with sync_playwright() as playwright, served(study) as address:
             for name in ("recall", "spectrum"):
                 with browser(playwright, path) as context:
-                    visit = Visit(context, address + ("/" if name == "recall" else f"/{name}"))
+                    visit = Visit(context, f"{address}/{name}")
                     result |= _measure(visit, name)
     return result
 

@@ -16,9 +16,10 @@ from tests.browser.driver import ROOT, Visit, browser, served
 
 ASSETS = ROOT / "assets"
 SHOTS: tuple[tuple[str, str, Literal["light", "dark"], tuple[int, int]], ...] = (
-    ("recall", "/", "light", (1440, 900)),
-    ("recall-dark", "/", "dark", (1440, 900)),
-    ("recall-phone", "/", "light", (390, 844)),
+    ("start", "/", "light", (1440, 900)),
+    ("recall", "/recall", "light", (1440, 900)),
+    ("recall-dark", "/recall", "dark", (1440, 900)),
+    ("recall-phone", "/recall", "light", (390, 844)),
     ("spectrum", "/spectrum", "light", (1440, 900)),
 )
 

@@ -25,7 +25,7 @@ def test_texts_change_while_the_thumb_is_held(
     recipe = Study.open(study_folder).manifest.recipe("kfac")
     last = len(recipe.ticks) - 1
     with browser(playwright, chromium_path) as context:
-        visit = Visit(context, address)
+        visit = Visit(context, f"{address}/recall")
         page = visit.page
         assert visit.tick() == recipe.chosen
         start, url = visit.after_texts(), page.url
@@ -62,7 +62,7 @@ def test_address_follows_and_reopens(
 ) -> None:
     study = Study.open(study_folder)
     with browser(playwright, chromium_path) as context:
-        visit = Visit(context, address)
+        visit = Visit(context, f"{address}/recall")
         visit.choose("recipe", "SVD")
         svd = study.manifest.recipe("svd")
         last = len(svd.ticks) - 1
@@ -99,7 +99,7 @@ def test_keys_move_the_thumb_and_space_plays(
     playwright: Playwright, chromium_path: str, address: str
 ) -> None:
     with browser(playwright, chromium_path) as context:
-        visit = Visit(context, f"{address}/?mass=0.99")
+        visit = Visit(context, f"{address}/recall?mass=0.99")
         page = visit.page
         start = visit.tick()
         page.keyboard.press("ArrowRight")
@@ -129,7 +129,7 @@ def test_keys_move_the_thumb_and_space_plays(
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("path", ["/", "/spectrum"])
+@pytest.mark.parametrize("path", ["/", "/recall", "/spectrum"])
 def test_pages_draw_in_both_themes(
     playwright: Playwright,
     chromium_path: str,
@@ -162,7 +162,7 @@ def test_a_phone_shows_everything_in_its_width(
     playwright: Playwright, chromium_path: str, address: str
 ) -> None:
     with browser(playwright, chromium_path, "light", (390, 844)) as context:
-        for path in ("/", "/spectrum"):
+        for path in ("/recall", "/spectrum"):
             visit = Visit(context, address + path)
             assert not wider_than_the_screen(visit)
             box = visit.thumb.bounding_box()
@@ -178,7 +178,7 @@ def test_switching_the_theme_recolours_everything(
     playwright: Playwright, chromium_path: str, address: str
 ) -> None:
     with browser(playwright, chromium_path) as context:
-        visit = Visit(context, address)
+        visit = Visit(context, f"{address}/recall")
         page = visit.page
         page.get_by_test_id("stMainMenuButton").click()
         page.locator("text=Dark").first.click()
@@ -217,7 +217,7 @@ def test_two_visitors_never_meet(
         browser(playwright, chromium_path) as there,
     ):
         visits = [
-            Visit(context, f"{address}/?mass={recipe.ticks[tick]:g}")
+            Visit(context, f"{address}/recall?mass={recipe.ticks[tick]:g}")
             for context, tick in zip((here, there), ticks, strict=True)
         ]
         for turn in range(2):  # the second time with both edits cached and both buttons pressed
@@ -237,7 +237,7 @@ def test_what_is_typed_is_shown_as_text_only(
     playwright: Playwright, chromium_path: str, address: str
 ) -> None:
     with browser(playwright, chromium_path) as context:
-        visit = Visit(context, address)
+        visit = Visit(context, f"{address}/recall")
         page = visit.page
         page.get_by_label("Prompt", exact=True).fill("<img src=x onerror=alert(1)> **bold**")
         page.get_by_role("button", name="Continue with both models").click()
@@ -257,7 +257,7 @@ def test_unfit_studies_are_answered_by_a_sentence(
 ) -> None:
     folder, sentence = unfit_studies(study_folder, tmp_path)["truncated"]
     with served(folder) as url, browser(playwright, chromium_path) as context:
-        for path in ("/", "/spectrum"):
+        for path in ("/", "/recall", "/spectrum"):
             visit = Visit(context, url + path)
             visit.page.get_by_text(sentence).wait_for()
             assert not visit.page.locator("[data-testid=stException]").count()

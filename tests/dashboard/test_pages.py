@@ -18,7 +18,7 @@ from dashboard.prompts import shown
 from tests.dashboard.studies import unfit_studies
 
 APP = str(Path(loading.__file__).parent / "app.py")
-PAGES = ("", "spectrum")
+PAGES = ("recall", "spectrum")
 UNFIT = ("missing", "half-written", "empty", "truncated", "changed", "incomplete")
 
 
@@ -29,15 +29,17 @@ def _fresh_caches() -> None:
 
 
 def open_page(
-    monkeypatch: pytest.MonkeyPatch, study: Path, page: str = "", **address: str
+    monkeypatch: pytest.MonkeyPatch, study: Path, page: str = "recall", **address: str
 ) -> AppTest:
+    """The page as a link opens it; `start` is what the app opens with."""
     monkeypatch.setenv(loading.ENVIRONMENT, str(study))
     at = AppTest.from_file(APP, default_timeout=60)
+    if page != "start":
+        at.run()
+        at.switch_page(f"app_pages/{page}.py")
     for name, value in address.items():
         at.query_params[name] = value
     at.run()
-    if page:
-        at.switch_page(f"app_pages/{page}.py").run()
     assert not at.exception, at.exception
     return at
 

@@ -22,6 +22,12 @@ def begin(page: str) -> None:
     memory[_PAGE] = page
 
 
+def page() -> str:
+    """The title of the page that is being run."""
+    title: str = st.session_state.get(_PAGE, "")
+    return title
+
+
 def asked(name: str) -> str | None:
     """What the address newly asks for; "" where it was taken out; None where nothing is new."""
     now = st.query_params.get(name)
@@ -32,7 +38,10 @@ def asked(name: str) -> str | None:
 
 
 def write(name: str, value: str, default: str) -> None:
-    """Note a value for the address; a default only where it was asked for by name."""
+    """Note a value for the address; a default only where it was asked for by name.
+
+    An empty value is taken out of the address.
+    """
     shown = st.query_params.get(name)
     if shown is None and value == default:
         st.session_state[_WRITTEN].pop(name, None)
@@ -43,8 +52,10 @@ def write(name: str, value: str, default: str) -> None:
 def flush() -> None:
     """Once a run, at its end: all that was noted goes into the address, as one step of history."""
     noted: dict[str, str] = st.session_state[_WRITTEN]
-    if any(st.query_params.get(name) != value for name, value in noted.items()):
-        st.query_params.update(noted)
+    shown = st.query_params.to_dict()
+    wanted = {name: value for name, value in {**shown, **noted}.items() if value}
+    if wanted != shown:
+        st.query_params.from_dict(wanted)
 
 
 def settled(options: Sequence[str], name: str, default: str, key: str = "") -> str:
@@ -76,3 +87,20 @@ def choice(
         persist_state="session",
         label_visibility="collapsed",
     )
+
+
+def pick(
+    label: str, options: Sequence[str], name: str, said: Callable[[str], str], default: str
+) -> str:
+    """The same as pills in a row, for a few options that are read at once."""
+    settled(options, name, default)
+    value: str | None = st.segmented_control(
+        label,
+        options,
+        format_func=said,
+        key=name,
+        persist_state="session",
+        required=True,
+        label_visibility="collapsed",
+    )
+    return value or default

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Protocol
+from functools import partial
+from typing import Any, Protocol
 
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
+from dashboard import moving
+from dashboard.components import scrubber
 from dashboard.figures.look import CONFIG
 
 
@@ -26,21 +29,57 @@ class Described(Protocol):
     def alt(self) -> str: ...
 
 
-def figure(described: Described, drawing: go.Figure, table: pd.DataFrame) -> None:
-    """A Plotly figure with everything that belongs to it."""
+Picked = Callable[[Mapping[str, Any]], None]
+
+
+def figure(
+    described: Described, drawing: go.Figure, table: pd.DataFrame, picked: Picked | None = None
+) -> None:
+    """A Plotly figure with everything that belongs to it.
+
+    `picked` gets a point that was clicked, as Streamlit tells it, before the page runs again.
+    """
     st.subheader(described.title, anchor=described.id)
     st.markdown(described.alt)
-    st.plotly_chart(
-        drawing, theme=None, config=CONFIG, alt=described.alt, key=f"chart-{described.id}"
-    )
+    chart(described, drawing, picked)
     reading(described, table)
+
+
+def chart(described: Described, drawing: go.Figure, picked: Picked | None = None) -> None:
+    """A Plotly chart alone; where only the tick moved, the browser changes the one it has."""
+    key = f"chart-{described.id}"
+    sent, moved = moving.follow(described.id, drawing, described.alt)
+    st.plotly_chart(
+        sent.drawing,
+        theme=None,
+        config=CONFIG,
+        alt=sent.alt,
+        key=key,
+        on_select="ignore" if picked is None else partial(_selected, key, picked),
+        selection_mode="points",
+    )
+    scrubber.moves(key, moved, described.alt)
+
+
+def _selected(key: str, picked: Picked) -> None:
+    """A click on a point; one on the same point again takes the selection back and picks none."""
+    points = st.session_state[key].selection.points
+    if points:
+        picked(points[0])
 
 
 def reading(described: Described, table: pd.DataFrame) -> None:
     """How to read a figure, and its numbers as a table."""
     st.caption(described.how)
-    with st.expander("Show as table"):
-        st.dataframe(table, hide_index=True, key=f"table-{described.id}")
+    _table(described.id, table)
+
+
+@st.fragment
+def _table(name: str, table: pd.DataFrame) -> None:
+    """The numbers, sent once they are asked for."""
+    with st.expander("Show as table", key=f"show-{name}", on_change="rerun") as shown:
+        if shown.open:
+            st.dataframe(table, hide_index=True, key=f"table-{name}")
 
 
 @contextmanager

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
+import plotly.graph_objects as go
 import streamlit as st
 
 from core.manifest import StoredRecipe
@@ -13,7 +16,6 @@ from dashboard.components import scrubber
 from dashboard.figures import draw_spectrum, projections
 from dashboard.figures import spectrum as figures
 from dashboard.figures.describe import Relief, Spectrum
-from dashboard.figures.look import CONFIG
 from dashboard.loading import study_key
 from dashboard.state import View
 
@@ -71,24 +73,19 @@ def live(view: View) -> None:
     left, right = st.columns(2, gap="large")
     with left:
         blocks.reading(products, products.table())
-        with st.expander("Zoom and read off"):
-            st.plotly_chart(
-                draw_spectrum.spectrum(products, view.tick, view.theme),
-                theme=None,
-                alt=products.alt,
-                key="chart-spectrum",
-                config=CONFIG,
-            )
+        _closer(products, partial(draw_spectrum.spectrum, products, view.tick, view.theme))
     with right:
         blocks.reading(relief, relief.table(view.tick))
-        with st.expander("Zoom and read off"):
-            st.plotly_chart(
-                draw_spectrum.relief(relief, view.tick, view.theme),
-                theme=None,
-                alt=relief.alt,
-                key="chart-relief",
-                config=CONFIG,
-            )
+        _closer(relief, partial(draw_spectrum.relief, relief, view.tick, view.theme))
+
+
+@st.fragment
+def _closer(described: Spectrum | Relief, draw: Callable[[], go.Figure]) -> None:
+    """The same figure by Plotly, drawn once it is asked for."""
+    key = f"closer-{described.id}"
+    with st.expander("Zoom and read off", key=key, on_change="rerun") as shown:
+        if shown.open:
+            blocks.chart(described, draw())
 
 
 def eigenvalues(view: View) -> None:

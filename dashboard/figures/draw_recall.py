@@ -13,13 +13,14 @@ from dashboard.figures.look import (
     Sheet,
     axis_style,
     band,
+    dot,
     slider_axis,
     tick_names,
     translucent,
     vertical,
 )
 from dashboard.figures.measured import RISE_CEILING, RISE_FLOOR, RISE_TICKS, rises
-from dashboard.figures.palette import CIVIDIS, INK, Theme, style
+from dashboard.figures.palette import CIVIDIS, INK, Style, Theme, style
 from dashboard.figures.words import change, setting
 
 
@@ -37,7 +38,7 @@ def curves(description: Curves, tick: int, theme: Theme) -> go.Figure:
         suffix = "" if number == 1 else str(number)
         bottom = top - usable * panel.share / total
         lowest = number == len(description.panels)
-        _panel(sheet, panel, axis, tick, theme, suffix)
+        _panel(sheet, panel, axis, theme, suffix)
         sheet.layout(
             **{
                 f"yaxis{suffix}": _values_axis(panel, theme, (max(bottom, 0.0), top)),
@@ -51,6 +52,11 @@ def curves(description: Curves, tick: int, theme: Theme) -> go.Figure:
             }
         )
         shapes.append(vertical(theme, position, xref=f"x{suffix}", yref=f"y{suffix} domain"))
+        shapes += [
+            dot(theme, style(line.group), position, at, 11, xref=f"x{suffix}", yref=f"y{suffix}")
+            for line in panel.series
+            if math.isfinite(at := line.y[tick])
+        ]
         top = bottom - gap
     sheet.layout(shapes=shapes)
     return sheet.figure()
@@ -70,7 +76,7 @@ def _values_axis(panel: Panel, theme: Theme, domain: tuple[float, float]) -> dic
     )
 
 
-def _panel(sheet: Sheet, panel: Panel, axis: Axis, tick: int, theme: Theme, suffix: str) -> None:
+def _panel(sheet: Sheet, panel: Panel, axis: Axis, theme: Theme, suffix: str) -> None:
     x = [axis.position(t) for t in range(axis.count)]
     names = tick_names(axis)
     where = {"xaxis": f"x{suffix}", "yaxis": f"y{suffix}"}
@@ -78,32 +84,23 @@ def _panel(sheet: Sheet, panel: Panel, axis: Axis, tick: int, theme: Theme, suff
         if line.low is not None and line.high is not None:
             sheet.scatter(**band(x, line.low, line.high, style(line.group).colour(theme), **where))
     for line in panel.series:
-        sheet.scatter(**_line(line, x, names, tick, theme, len(panel.series) > 1, **where))
+        sheet.scatter(**_line(line, x, names, theme, len(panel.series) > 1, **where))
 
 
 def _line(
-    line: Series,
-    x: list[float],
-    names: list[str],
-    tick: int,
-    theme: Theme,
-    named: bool,
-    **where: Any,
+    line: Series, x: list[float], names: list[str], theme: Theme, named: bool, **where: Any
 ) -> dict[str, Any]:
     look = style(line.group)
-    colour = look.colour(theme)
     return {
         "x": x,
         "y": list(line.y),
         "name": line.name,
         "meta": line.key,
-        "mode": "lines+markers",
-        "line": {"color": colour, "width": 3 if line.heavy else 1.8, "dash": look.dash},
-        "marker": {
-            "symbol": look.mark,
-            "color": colour,
-            "size": [11 if t == tick else 0 for t in range(len(x))],
-            "line": {"width": 1.5, "color": INK[theme].paper},
+        "mode": "lines",
+        "line": {
+            "color": look.colour(theme),
+            "width": 3 if line.heavy else 1.8,
+            "dash": look.dash,
         },
         "customdata": [f"{said} at {name}" for said, name in zip(_hover(line), names, strict=True)],
         "hovertemplate": "%{customdata}<extra>" + line.name + "</extra>",
@@ -202,11 +199,10 @@ def _reach(high: tuple[float, ...], low: tuple[float, ...]) -> list[float]:
 def tradeoff(description: Tradeoff, theme: Theme, graded: bool = False) -> go.Figure:
     """Recall over the cost on fresh text. `graded` colours the lines along Cividis in order."""
     sheet = Sheet(theme, height=360, top=40)
+    dots = []
     for number, (recipe, name, cost, recall, settings, at) in enumerate(description.lines):
-        look = style(recipe)
-        colour, dash, mark = look.colour(theme), look.dash, look.mark
-        if graded:
-            colour, dash, mark = _graded(number, len(description.lines), theme)
+        look = _graded(number, len(description.lines), theme) if graded else style(recipe)
+        colour = look.colour(theme)
         x = rises(cost.value)
         sheet.scatter(**band(x, recall.low, recall.high, colour))
         ticks = range(len(settings))
@@ -216,21 +212,18 @@ def tradeoff(description: Tradeoff, theme: Theme, graded: bool = False) -> go.Fi
             name=name,
             meta=recipe,
             mode="lines+markers",
-            line={"color": colour, "width": 3 if recipe == "kfac" else 2, "dash": dash},
-            marker={
-                "symbol": mark,
-                "color": colour,
-                "size": [13 if t == at else 4 for t in ticks],
-                "line": {"color": INK[theme].paper, "width": [2 if t == at else 0 for t in ticks]},
-            },
+            line={"color": colour, "width": 3 if recipe == "kfac" else 2, "dash": look.dash},
+            marker={"symbol": look.mark, "color": colour, "size": 4},
             customdata=[[setting(settings[t]), change(cost.value[t])] for t in ticks],
             hovertemplate=(
                 "%{y:.1%} recited<br>perplexity %{customdata[1]}<br>"
                 "kept %{customdata[0]}<extra>" + name + "</extra>"
             ),
         )
+        if math.isfinite(x[at]) and math.isfinite(recall.value[at]):
+            dots.append(dot(theme, look, x[at], recall.value[at], 13))
     sheet.layout(
-        shapes=[vertical(theme, rises([description.wanted])[0])],
+        shapes=[vertical(theme, rises([description.wanted])[0]), *dots],
         xaxis=axis_style(
             theme,
             "rise of perplexity on fresh text (log axis)",
@@ -251,10 +244,10 @@ def tradeoff(description: Tradeoff, theme: Theme, graded: bool = False) -> go.Fi
     return sheet.figure()
 
 
-def _graded(number: int, total: int, theme: Theme) -> tuple[str, str, str]:
-    """Colour, dash and mark along an ordered scale."""
+def _graded(number: int, total: int, theme: Theme) -> Style:
+    """The look of a line along an ordered scale."""
     steps = CIVIDIS[1:-1] if theme == "light" else CIVIDIS[2:]
     place = round(number * (len(steps) - 1) / max(total - 1, 1))
     dashes = ("solid", "dash", "dashdot", "dot", "longdash")
     marks = ("circle", "square", "diamond", "triangle-up", "x")
-    return steps[place], dashes[number % 5], marks[number % 5]
+    return Style("", steps[place], steps[place], dashes[number % 5], marks[number % 5])

@@ -1,7 +1,8 @@
 """The scrubber: the one threshold bar, and what follows its thumb without asking the server.
 
-Three components-v2 parts speak over one bus in the browser: `bar` announces ticks, `live` (figures)
-and `texts` (before and after) follow. All get finished numbers and snap to stored ticks.
+Four components-v2 parts speak over one bus in the browser: `bar` announces ticks; `live` (figures),
+`texts` (before and after) and `passage` (one text) follow. All get finished numbers and snap to
+stored ticks.
 """
 
 from __future__ import annotations
@@ -42,10 +43,28 @@ _texts = st.components.v2.component(
 )
 
 
+_passage = st.components.v2.component(
+    "hillshade_passage",
+    html=_HTML,
+    css=_read("common.css", "passage.css"),
+    js=_read("common.js", "passage.js"),
+)
+_moves = st.components.v2.component(
+    "hillshade_moves",
+    html=_HTML,
+    css="",
+    js=_read("common.js", "moves.js"),
+)
+
+
+def _digest(data: Mapping[str, Any]) -> str:
+    text = json.dumps(data, sort_keys=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
 def _versioned(data: Mapping[str, Any], tick: int) -> dict[str, Any]:
     """The data with a digest of all but the tick: an unchanged view is not drawn again."""
-    text = json.dumps(data, sort_keys=True, allow_nan=False)
-    return {**data, "tick": tick, "version": hashlib.sha256(text.encode()).hexdigest()[:16]}
+    return {**data, "tick": tick, "version": _digest(data)}
 
 
 def bar(data: Mapping[str, Any], tick: int, on_release: Callable[[], None]) -> None:
@@ -92,3 +111,17 @@ def texts(
     """
     data = {**table, "title": title, "page": page[0], "pages": page[1]}
     _texts(key=key, data=_versioned(data, tick), on_page_change=on_page)
+
+
+def passage(table: Mapping[str, Any], tick: int, key: str, small: bool = False) -> None:
+    """The first row of a table of texts in large type; without outputs its rest stays untold."""
+    row = table["rows"][0]
+    data = {**table, "row": row, "truth": table["heads"][1], "small": small}
+    del data["rows"]
+    _passage(key=key, data=_versioned(data, tick))
+
+
+def moves(chart: str, moved: Mapping[str, Any], alt: str) -> None:
+    """What has changed in the Plotly chart of key `chart` since it was sent: see `moving`."""
+    data = {"chart": chart, "moves": moved, "alt": alt}
+    _moves(key=f"moves-{chart}", data={**data, "version": _digest(moved)})

@@ -64,6 +64,7 @@ class Staircase:
         self.mu = _spectrum(mu)
         self._ascending = self.mu[::-1].copy()
         self._rows = np.arange(len(self.lam))
+        self._spectra: dict[int, tuple[Ints, Floats]] = {}
         self._all = np.full(len(self.lam), len(self.mu), dtype=np.int64)
         self.pairs = len(self.lam) * len(self.mu)
         with np.errstate(over="ignore"):
@@ -101,7 +102,15 @@ class Staircase:
         return self._kept(self._at_least(float(cutoff), self._rows))
 
     def spectrum(self, ranks: int = 400) -> tuple[Ints, Floats]:
-        """At most `ranks` log-spaced ranks 1 .. p·q and the product Π at each, descending."""
+        """At most `ranks` log-spaced ranks 1 .. p·q and the product Π at each, descending.
+
+        Found once for each number of ranks; the arrays are shared, so read them only.
+        """
+        if ranks not in self._spectra:
+            self._spectra[ranks] = self._spectrum(ranks)
+        return self._spectra[ranks]
+
+    def _spectrum(self, ranks: int) -> tuple[Ints, Floats]:
         wanted = np.unique(np.geomspace(1, self.pairs, ranks).round().astype(np.int64))
         if self.pairs <= _SORTED_GRID:
             products = np.sort(np.outer(self.lam, self.mu), axis=None)[::-1]

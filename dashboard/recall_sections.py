@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import streamlit as st
 
 from core.manifest import StoredRecipe
 from core.study import Study
-from dashboard import address, blocks, prompts
+from dashboard import address, blocks, own_strings, prompts
 from dashboard.components import scrubber
 from dashboard.figures import compare, draw_recall, recall, rows
 from dashboard.figures.words import change, listing, percent
@@ -20,7 +22,7 @@ NO_PROMISE = (
 CONTROLS = ("kfac", "svd", "magnitude", "random", "noise")
 
 
-@st.cache_data(show_spinner=False, max_entries=16)
+@st.cache_resource(show_spinner=False, max_entries=16)
 def _said(_study: Study, key: tuple[str, str]) -> rows.Said:
     return rows.continuations(_study.outputs, _study.manifest.recipe(key[1]))
 
@@ -28,6 +30,16 @@ def _said(_study: Study, key: tuple[str, str]) -> rows.Said:
 def said(view: View) -> rows.Said:
     """The stored continuations of the recipe in view."""
     return _said(view.study, (study_key(view.study), view.recipe.id))
+
+
+@st.cache_resource(show_spinner=False, max_entries=64)
+def _sheet(
+    _study: Study, key: tuple[str, str], kind: str, group: str, number: int
+) -> tuple[dict[str, Any], int]:
+    """One page of a table of texts, as the component gets it, and how many pages there are."""
+    items, known = _study.items, _said(_study, key)
+    table = rows.table(items, known, _study.manifest.recipe(key[1]), kind, group, number)
+    return table.payload(), rows.pages(items, known, kind, group)
 
 
 def story(view: View) -> None:
@@ -67,7 +79,6 @@ def _aside(view: View) -> str:
 
 
 def _texts(view: View, kind: str, title: str, choices: dict[str, str]) -> None:
-    items = view.study.items
     head, filters = st.columns([1.5, 1], vertical_alignment="bottom")
     head.subheader(title, anchor=False)
     with filters:
@@ -78,24 +89,32 @@ def _texts(view: View, kind: str, title: str, choices: dict[str, str]) -> None:
             choices.__getitem__,
             rows.MIXED,
         )
-    count = rows.pages(items, said(view), kind, group)
     key, page_key = f"texts-{kind}", f"hillshade_page_{kind}_{group}"
-    number = min(max(int(st.session_state.get(page_key, 1)), 1), count)
+    asked = int(st.session_state.get(page_key, 1))
+    where = (study_key(view.study), view.recipe.id)
+    table, count = _sheet(view.study, where, kind, group, asked)
+    number = min(max(asked, 1), count)
 
     def turned() -> None:
         st.session_state[page_key] = st.session_state[key].page or number
 
-    table = rows.table(items, said(view), view.recipe, kind, group, number)
-    if table.rows:
-        scrubber.texts(table.payload(), title, view.tick, key, (number, count), turned)
+    if table["rows"]:
+        scrubber.texts(table, title, view.tick, key, (number, count), turned)
     else:
         st.info("This study stores no continuations here.")
 
 
 def own_prompt(view: View) -> None:
     """A prompt of one's own, on the original and on the edited model."""
-    st.subheader("Your own prompt", anchor="own-prompt")
-    prompts.show(view)
+    with st.container(key="own-prompt"):
+        st.subheader("Your own prompt", anchor="own-prompt")
+        prompts.show(view)
+
+
+def own_list(view: View) -> None:
+    """A list of one's own strings, asked of both models."""
+    with st.container(key="own-strings"):
+        own_strings.show(view)
 
 
 def controls(view: View) -> None:

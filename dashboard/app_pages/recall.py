@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dashboard import audit_section, blocks, own_strings, recall_sections, state
+from dashboard import audit_section, blocks, recall_sections, state
 from dashboard.figures import draw_recall
 from dashboard.figures.price import price
 
@@ -19,12 +19,12 @@ if view.study.items.empty:
     priced = price(view.measured, view.recipe, view.tick)
     blocks.figure(priced, draw_recall.curves(priced, view.tick, view.theme), priced.table())
     recall_sections.own_prompt(view)
-    own_strings.show(view)
+    recall_sections.own_list(view)
 else:
     recall_sections.story(view)
     recall_sections.texts(view)
     recall_sections.own_prompt(view)
-    own_strings.show(view)
+    recall_sections.own_list(view)
     recall_sections.controls(view)
     recall_sections.repeats_and_share(view)
     recall_sections.full_curves(view)

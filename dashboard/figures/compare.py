@@ -54,7 +54,7 @@ def recall_by_repeats(study: Measured, recipe: StoredRecipe, tick: int) -> Class
         shown = [(c, t) for c, t in zip(classes, tracks, strict=True) if t.known]
         if shown:
             classes = tuple(c for c, _ in shown)
-            exact = tuple(_exact(study.items, group, c) for c in classes)
+            exact = tuple(_exact(study.exact_copies(group, c)) for c in classes)
             before, after = (_across([t for _, t in shown], at) for at in (0, tick))
             groups.append((group, classes, exact, before, after))
     said = "No repeat classes are stored."
@@ -94,13 +94,11 @@ def _across(tracks: Sequence[Track], tick: int) -> Track:
     )
 
 
-def _exact(items: pd.DataFrame, group: str, repeats: int) -> str:
+def _exact(seen: tuple[int, int] | None) -> str:
     """The exact copies seen of one class, as a number or a range."""
-    rows = items[(items["group"] == group) & (items["repeats"] == repeats)]
-    seen = rows["exact_copies"].dropna()
-    if seen.empty:
+    if seen is None:
         return "unknown"
-    low, high = int(seen.min()), int(seen.max())
+    low, high = seen
     return str(low) if low == high else f"{low}–{high}"
 
 

@@ -57,6 +57,7 @@ class Measured:
         self.probes = probe_groups(self.items)
         self.memory = memory_group(self.items)
         self._classes = {g: repeat_classes(self.items, g) for g in set(self.items["group"])}
+        self._copies = _copies_seen(self.items)
         self._counts = {recipe.id: len(recipe.ticks) for recipe in study.recipes}
         self._scores = self._sorted_scores(study.scores)
         self._points = self._sorted_points(study.points)
@@ -76,6 +77,10 @@ class Measured:
     def classes(self, group: str) -> tuple[int, ...]:
         """The repeat counts of a group, ascending."""
         return self._classes.get(group, ())
+
+    def exact_copies(self, group: str, repeats: int) -> tuple[int, int] | None:
+        """The least and the most exact copies seen of a string of one class; None if unknown."""
+        return self._copies.get((group, repeats))
 
     def ratio(self, recipe: StoredRecipe) -> Track:
         """Perplexity of fresh text, edited over original, on the reporting half."""
@@ -163,6 +168,15 @@ def repeat_classes(items: pd.DataFrame, group: str = "passage") -> tuple[int, ..
     """The repeat counts of a group, ascending; those shown at least once."""
     rows = items[(items["group"] == group) & items["repeats"].notna()]
     return tuple(sorted({int(value) for value in rows["repeats"] if value > 0}))
+
+
+def _copies_seen(items: pd.DataFrame) -> dict[tuple[str, int], tuple[int, int]]:
+    known = items[items["repeats"].notna() & items["exact_copies"].notna()]
+    seen = known.groupby(["group", "repeats"], observed=True)["exact_copies"].agg(["min", "max"])
+    return {
+        (str(group), int(repeats)): (int(low), int(high))
+        for (group, repeats), low, high in zip(seen.index, seen["min"], seen["max"], strict=True)
+    }
 
 
 def memory_group(items: pd.DataFrame) -> tuple[str, int | None]:

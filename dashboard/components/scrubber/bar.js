@@ -2,9 +2,11 @@
 
 const PLAY_STEP_MS = 320;
 const KEY_PAUSE_MS = 250; // a run of arrow keys is one release
-const CONTROLS =
-  "input, textarea, select, button, a, summary, canvas, [contenteditable], [role=tab], [role=radio], " +
-  "[role=option], [role=combobox], [role=slider], [role=button], [role=checkbox], [role=grid]";
+// Which controls take a key themselves: a button does nothing with an arrow.
+const TAKES_ARROWS =
+  "input, textarea, select, canvas, [contenteditable], [role=tab], [role=radio], [role=option], " +
+  "[role=combobox], [role=slider], [role=grid]";
+const TAKES_SPACE = `${TAKES_ARROWS}, button, a, summary, [role=button], [role=checkbox]`;
 
 function makeBar(root) {
   const range = element("input", { type: "range", className: "thumb", min: 0, step: 1 });
@@ -118,7 +120,8 @@ function makeBar(root) {
   // Keys reach the slider from anywhere on the page, unless another control has the focus.
   function keys(event) {
     const target = event.composedPath()[0];
-    const busy = target !== range && target instanceof Element && target.matches(CONTROLS);
+    const taken = event.key === " " ? TAKES_SPACE : TAKES_ARROWS;
+    const busy = target !== range && target instanceof Element && target.matches(taken);
     if (busy || event.altKey || event.ctrlKey || event.metaKey || !view.data) return;
     if (event.key === " ") {
       event.preventDefault();

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from core.errors import HillshadeError
-from dashboard import address, bar, glossary, loading, style
+from dashboard import address, bar, glossary, loading, present, style
 
 NO_THRESHOLD = ("Method",)  # pages that are read, not scrubbed
 STUDY_ONLY = ("Start",)  # pages of one study that choose its threshold, or need none
@@ -26,6 +26,7 @@ page = st.navigation(
 )
 style.apply()
 address.begin(page.title)
+present.apply()
 
 try:
     if page.title in STUDY_ONLY:
@@ -35,6 +36,7 @@ try:
 except HillshadeError as error:
     if page.title in OF_ANY_STUDY:
         page.run()
+        present.way()
         address.flush()
         st.stop()
     st.title("No study to show")
@@ -48,4 +50,5 @@ except HillshadeError as error:
 else:
     glossary.show(glossary.WORDS.get(page.title, ()))
     page.run()
+    present.way()
     address.flush()

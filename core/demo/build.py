@@ -22,6 +22,7 @@ from core.demo.portrayed import portrayed
 from core.demo.progress import Parts
 from core.demo.report import acceptance
 from core.demo.reported import Finished, summary
+from core.demo.scenery import scenery
 from core.demo.stages import Stage, load_stage, save_stage
 from core.demo.storing import write_model, write_study
 from core.demo.tokenizer import learn_tokenizer
@@ -78,6 +79,7 @@ def build(config: WorldConfig, target: Path = ASSETS) -> None:
         )
     seen, seen_tables = curvature(laboratory)
     examples = portrayed(laboratory)
+    land = scenery(laboratory, finished["kfac"], seen)
     left, left_tables = audited(laboratory, finished["kfac"])
     table = acceptance(finished, stage.counts.exact, _variants(target))
     table["tables"] += [*seen_tables, *left_tables]
@@ -88,6 +90,7 @@ def build(config: WorldConfig, target: Path = ASSETS) -> None:
             "acceptance.json": table | {"seconds": parts.seconds},
             "curvature.json": seen,
             "examples.json": examples,
+            "landscape.json": land,
             "audit.json": left,
         }
         write_study(laboratory, finished, documents, target)

@@ -32,6 +32,7 @@ from core.projection import Projection, select
 TEXTS: Final = 24  # of a kind
 PICKED_AT: Final = 0.1  # of ‖W‖: where own rises are compared
 REACH, POINTS, SIDE = 0.3, 31, 21  # of ‖W‖ to either side; points of a line, of a plane's side
+FINE: Final = (0.0025, 0.005, 0.01)  # and these, where it is seen how far a parabola holds
 EDIT_FROM, EDIT_TO, EDIT_POINTS = -0.5, 1.5, 33  # 1 is the whole edit
 SHARPEST_TEXTS: Final = 8  # fresh texts, others than those that are read
 SHARPEST_TOLERANCE: Final = 1e-2
@@ -98,8 +99,9 @@ def landscape(
     wanted = _wanted(bases[name], name, place, string)
     other = Wanted("spike", name, item=second.id)
     stops = _Stops(progress, [1] * (len(wanted) + 1) + [6, 6])
-    axis = centred(-REACH, REACH, POINTS)
-    side = centred(-REACH, REACH, SIDE)
+    fine = [sign * step for step in FINE for sign in (-1.0, 1.0)]
+    axis = np.unique([*centred(-REACH, REACH, POINTS).round(10), *fine])
+    side = centred(-REACH, REACH, SIDE).round(10)
     lines: dict[str, Any] = {}
     for key, one in wanted.items():
         ray = compass.ray(one)

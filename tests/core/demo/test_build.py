@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from core.acceptance import markdown
-from core.demo import build, crew, laboratory, material, observed, picture
+from core.demo import build, crew, laboratory, material, observed, picture, scenery
 from core.demo.reported import Finished
 from core.demo.stages import load_stage
 from core.demo.world import WorldConfig
@@ -50,6 +50,9 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setattr(material, "FACTOR_ROWS", 24)
         patch.setattr(material, "PLANTED_ROWS", 6)
         patch.setattr(picture, "GRID", 3)
+        patch.setattr(scenery, "POINTS", 5)
+        patch.setattr(scenery, "SIDE", 3)
+        patch.setattr(scenery, "EDIT_POINTS", 9)
         patch.setattr(observed, "UNRELATED", 32)
         patch.setattr(observed, "RIVALS", 200)
         build.build(TINY, folder / "language")
@@ -108,3 +111,32 @@ def test_a_finished_training_is_taken_up_again_by_its_own_configuration_only(bui
     assert all(torch.equal(weights[n], w) for n, w in stage.snapshots[-1].weights.items())
     assert load_stage(built / "work" / "language", replace(TINY, noise=0.2)) is None
     assert load_stage(built / "nowhere", TINY) is None
+
+
+def test_the_landscape_is_that_of_the_chosen_place(built: Path) -> None:
+    """Each stored slice has its base at 0, and the whole edit does what the stored sweep says."""
+    study = Study.open(built / "language" / "study")
+    land = study.landscape
+    assert land is not None
+    recipe = study.manifest.recipe("kfac")
+    assert recipe.chosen is not None
+    assert land["setting"] == recipe.ticks[recipe.chosen]
+    assert land["projection"] in recipe.projections
+    items = {item.id: item for item in study.item_list()}
+    assert items[land["string"]].split == items[land["second"]].split == "report"
+    assert {items[name].repeats for name in land["items"]["memorized"]} == {60}
+    for told in (*land["lines"].values(), *land["planes"].values()):
+        centre = tuple(axis["values"].index(0.0) for axis in told["axes"])
+        for group in told["groups"].values():
+            rise = group["rise"]
+            for number in centre:
+                rise = rise[number]
+            assert rise == 0.0
+    edit = land["lines"]["edit"]
+    assert set(edit["projections"]) == set(recipe.projections)
+    whole = edit["axes"][0]["values"].index(1.0)
+    rows = study.outputs
+    stored = rows[(rows["recipe"] == "kfac") & (rows["tick"] == recipe.chosen) & rows["strict"]]
+    recited = set(stored["item"]) & set(land["items"]["memorized"])
+    right = sum(edit["groups"][name]["right"][whole] for name in ("string", "memorized"))
+    assert right == len(recited)

@@ -18,6 +18,7 @@ page = st.navigation(
         st.Page("app_pages/start.py", title="Start", default=True),
         st.Page("app_pages/spectrum.py", title="Spectrum", url_path="spectrum"),
         st.Page("app_pages/examples.py", title="Examples", url_path="examples"),
+        st.Page("app_pages/landscape.py", title="Landscape", url_path="landscape"),
         st.Page("app_pages/recall.py", title="Recall", url_path="recall"),
         st.Page("app_pages/studies.py", title="Studies", url_path="studies"),
         st.Page("app_pages/method.py", title="Method", url_path="method"),

@@ -45,7 +45,6 @@ TOGETHER = {
     "controls": ("kfac", "svd", "magnitude", "random", "noise"),
     "memorized strings": ("memorized own", "memorized others", "memorized to fresh"),
     "fresh text": ("fresh own", "fresh others", "fresh to memorized"),
-    "examples": ("memory", "perplexity", "probes"),
     "boundary": ("kept", "cut"),
 }
 LEAST = 10.0  # a difference in Lab that is seen at a glance, lines being thin

@@ -50,7 +50,7 @@ def ask(place: Place, question: Question) -> None:
 
     st.button(
         "Show me",
-        key=f"show-{place.number}",
+        key=f"reveal-{place.number}",
         type="primary",
         on_click=made,
         disabled=picked not in question.options,

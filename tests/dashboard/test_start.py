@@ -255,11 +255,11 @@ def said(at: AppTest) -> str:
 def guess(at: AppTest, number: int, option: int = 0) -> str:
     """Make a guess at a step and show the answer; what is said before it."""
     before = said(at)
-    assert at.button(key=f"show-{number}").disabled
+    assert at.button(key=f"reveal-{number}").disabled
     radio = at.radio(key=f"guess-{number}")
     radio.set_value(list(asked(at, number).options)[option]).run()
-    assert not at.button(key=f"show-{number}").disabled
-    at.button(key=f"show-{number}").click().run()
+    assert not at.button(key=f"reveal-{number}").disabled
+    at.button(key=f"reveal-{number}").click().run()
     return before
 
 

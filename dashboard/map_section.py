@@ -70,7 +70,7 @@ def show(view: View) -> None:
         st.error(state.error)
     elif state.cancelled:
         st.info("Cancelled.")
-    else:
+    elif isinstance(state.result, Mapped):
         _result(view, state.result)
 
 
@@ -142,7 +142,7 @@ def _mapped(
     )
     values, rows, columns = in_cells(whole)
     bands = rank_bands(basis, BANDS)
-    sums = np.bincount(bands.grid.ravel(), whole.double().numpy().ravel())
+    sums = np.bincount(bands.grid.ravel(), whole.double().numpy().ravel()).astype(np.float64)
     return Mapped(
         name,
         study_key(study),

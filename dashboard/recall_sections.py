@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import streamlit as st
 
 from core.manifest import StoredRecipe
 from core.study import Study
-from dashboard import address, blocks, own_strings, prompts
+from dashboard import address, blocks, own_strings, prompts, state
 from dashboard.components import scrubber
 from dashboard.figures import compare, draw_recall, recall, rows
 from dashboard.figures.words import change, listing, percent
@@ -126,7 +128,8 @@ def controls(view: View) -> None:
     described = compare.tradeoff(
         view.measured, chosen, wanted, "controls", "Is it the curvature? The same cost, other cuts"
     )
-    blocks.figure(described, draw_recall.tradeoff(described, view.theme), described.table())
+    drawing = draw_recall.tradeoff(described, view.theme)
+    blocks.figure(described, drawing, described.table(), picked=partial(_picked, study))
     tolerances = sorted({key for recipe, _ in chosen for key in recipe.equal}, key=float)
     if not tolerances:
         return
@@ -185,7 +188,14 @@ def repeats_and_share(view: View) -> None:
             described,
             draw_recall.tradeoff(described, view.theme, graded=True),
             described.table(),
+            picked=partial(_picked, study),
         )
+
+
+def _picked(study: Study, point: Mapping[str, Any]) -> None:
+    """A point of a trade-off curve sets edit and threshold."""
+    recipe_id, tick = point["customdata"][2:]
+    state.put(study.manifest.recipe(str(recipe_id)), int(tick))
 
 
 def _shares(view: View) -> list[tuple[StoredRecipe, str]]:

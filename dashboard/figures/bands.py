@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -19,7 +18,6 @@ from dashboard.figures.spectrum import short
 from dashboard.figures.words import count, digits, percent
 
 Floats = NDArray[np.float64]
-Colour = Literal["share", "density"]
 
 RANK = "directions uᵢvⱼᵀ, sorted by λᵢμⱼ (rank)"
 DENSITY = "curvature per direction"
@@ -27,7 +25,7 @@ SHARE = "share of the example's own"
 PER = "per counted token, eight draws of the labels"
 TOGETHER = (MEMORIZED, FRESH)  # drawn with their spread; the others as thin lines
 
-COLOURS: dict[Colour, str] = {
+COLOURS: dict[str, str] = {
     "share": "Share of the example's own curvature",
     "density": "Curvature per direction",
 }
@@ -174,10 +172,8 @@ class Heatmap:
         return frame
 
 
-def heatmap(
-    found: Portraits, colour: Colour, pins: Mapping[str, str], cut: float | None
-) -> Heatmap:
-    """Every example in every band."""
+def heatmap(found: Portraits, colour: str, pins: Mapping[str, str], cut: float | None) -> Heatmap:
+    """Every example in every band; `colour` is one of COLOURS."""
     order: list[int] = []
     spans = []
     for group, numbers in found.groups.items():

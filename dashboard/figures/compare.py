@@ -163,7 +163,7 @@ def tradeoff(
             "Right is dearer (perplexity of fresh text, on a log axis), down is less recall: a "
             "good cut falls early. The large mark is each edit's stored setting nearest to the "
             "cost in view; "
-            f"bands are 95 % intervals. {note}".strip()
+            f"bands are 95 % intervals. Click a point to set its edit and threshold. {note}".strip()
         ),
         alt=f"Still recited at {change(wanted)} perplexity: {said}.",
     )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 import plotly.graph_objects as go
 
 from dashboard.figures.describe import Relief, Spectrum
@@ -17,7 +19,7 @@ from dashboard.figures.look import (
     vertical,
 )
 from dashboard.figures.palette import INK, Theme, style
-from dashboard.figures.projections import Eigenvalues, Multiples
+from dashboard.figures.projections import Eigenvalues, Multiples, Small
 from dashboard.figures.spectrum import DEPTH
 from dashboard.figures.words import scientific
 
@@ -188,6 +190,9 @@ def steps(rows: Sequence[int], k: Sequence[int], height: int) -> tuple[list[floa
     return [*xs, 1.0], [*ys, ys[-1]]
 
 
+FAINT = {"marker": {"opacity": 0.01}}
+
+
 def multiples(description: Multiples, theme: Theme) -> go.Figure:
     """One small panel a projection: kinds in columns, layers in rows, common axes."""
     smalls = description.smalls
@@ -209,22 +214,31 @@ def multiples(description: Multiples, theme: Theme) -> go.Figure:
         sheet.scatter(
             x=xs,
             y=ys,
-            mode="lines",
+            mode="lines+markers",
             showlegend=False,
             name=small.name,
             meta=small.name,
             xaxis=f"x{suffix}",
             yaxis=f"y{suffix}",
-            line={"color": colour if small.edited else INK[theme].muted, "width": 2},
+            line={
+                "color": colour if small.edited else INK[theme].muted,
+                "width": 3.5 if small.key == description.viewed else 2,
+            },
+            marker={"size": 6, "opacity": 0.01},  # a bare line answers no clicks
+            selected=FAINT,
+            unselected=FAINT,
+            customdata=[small.key] * len(xs),
             hovertemplate="rank %{x:,.0f}<br>%{y:.2e} of the largest<extra></extra>",
         )
+        sheet.scatter(**_field(small, low, high, suffix))
         if small.edited and small.kept < small.total:
             shapes.append(
                 vertical(theme, max(small.kept, 1), xref=f"x{suffix}", yref=f"y{suffix} domain")
             )
         notes.append(
             {
-                "text": f"<b>{small.name}</b>  {small.kept / small.total:.0%} kept",
+                "text": f"<b>{small.name}</b>  {small.kept / small.total:.0%} kept"
+                + ", in view" * (small.key == description.viewed),
                 "x": x0,
                 "y": y1,
                 "xref": "paper",
@@ -262,6 +276,26 @@ def multiples(description: Multiples, theme: Theme) -> go.Figure:
         )
     sheet.layout(shapes=shapes, annotations=notes)
     return sheet.figure()
+
+
+def _field(small: Small, low: float, high: float, suffix: str) -> dict[str, Any]:
+    """Nearly invisible marks all over a panel, which answer clicks where its line does not."""
+    across = np.geomspace(1, small.total, 8)[1:-1]
+    up = np.geomspace(low, high, 5)
+    return {
+        "x": np.tile(across, len(up)).tolist(),
+        "y": np.repeat(up, len(across)).tolist(),
+        "mode": "markers",
+        "marker": {"size": 12, "color": "#808080", "opacity": 0.01},
+        "selected": FAINT,
+        "unselected": FAINT,
+        "customdata": [small.key] * (len(up) * len(across)),
+        "hovertemplate": f"{small.name}: click to bring it into view<extra></extra>",
+        "showlegend": False,
+        "meta": f"{small.name} field",
+        "xaxis": f"x{suffix}",
+        "yaxis": f"y{suffix}",
+    }
 
 
 def eigenvalues(description: Eigenvalues, theme: Theme) -> go.Figure:

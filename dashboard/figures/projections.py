@@ -27,7 +27,8 @@ def relative(values: Iterable[float]) -> tuple[float, ...]:
 class Small:
     """One small multiple: sorted products of a projection and its boundary at the tick."""
 
-    name: str
+    key: str  # the projection's own name
+    name: str  # as it is said
     layer: int
     kind: str
     ranks: tuple[float, ...]
@@ -46,6 +47,7 @@ class Multiples:
     id: str
     title: str
     smalls: tuple[Small, ...]
+    viewed: str  # the projection in view
     how: str
     alt: str
 
@@ -62,7 +64,9 @@ class Multiples:
         )
 
 
-def multiples(study: Spectra, recipe: StoredRecipe, tick: int, limit: int = 12) -> Multiples:
+def multiples(
+    study: Spectra, recipe: StoredRecipe, tick: int, viewed: str = "", limit: int = 12
+) -> Multiples:
     """Small multiples over layers: the edited projections first, then their neighbours."""
     names = in_order(study.spectra())
     chosen = [n for n in names if n in recipe.projections][:limit]
@@ -79,6 +83,7 @@ def multiples(study: Spectra, recipe: StoredRecipe, tick: int, limit: int = 12) 
         layer, _, kind = said.removeprefix("layer ").partition(", ")
         smalls.append(
             Small(
+                name,
                 said,
                 int(layer) if layer.isdigit() else 0,
                 kind or said,
@@ -95,10 +100,12 @@ def multiples(study: Spectra, recipe: StoredRecipe, tick: int, limit: int = 12) 
         id="multiples",
         title="The same in every projection",
         smalls=tuple(smalls),
+        viewed=viewed,
         how=(
             "Sorted curvatures of each projection over its own largest (projections differ in "
             "scale, and a mass is a share of each alone), on common log axes. The dashed line is "
-            "where this mass cuts. Projections the edit does not touch carry none."
+            "where this mass cuts. Projections the edit does not touch carry none. Click a panel "
+            "to bring its projection into view."
         ),
         alt=_multiples_alt(smalls),
     )

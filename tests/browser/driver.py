@@ -35,7 +35,7 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def served(study: Path | None) -> Iterator[str]:
+def served(study: Path | None, app: Path = ROOT / "dashboard" / "app.py") -> Iterator[str]:
     """The dashboard on a free port, for as long as the block runs; yields its address."""
     port = free_port()
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
@@ -43,7 +43,7 @@ def served(study: Path | None) -> Iterator[str]:
     if study is not None:
         environment["HILLSHADE_STUDY"] = str(study)
     command = [
-        sys.executable, "-m", "streamlit", "run", str(ROOT / "dashboard" / "app.py"),
+        sys.executable, "-m", "streamlit", "run", str(app),
         "--server.port", str(port), "--server.headless", "true",
     ]  # fmt: skip
     with tempfile.TemporaryFile() as log:

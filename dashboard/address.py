@@ -49,6 +49,12 @@ def write(name: str, value: str, default: str) -> None:
     st.session_state[_WRITTEN][name] = value
 
 
+def noted(names: Sequence[str]) -> dict[str, str]:
+    """What the address will say under these names, for a link."""
+    written: dict[str, str] = st.session_state[_WRITTEN]
+    return {name: written[name] for name in names if written.get(name)}
+
+
 def flush() -> None:
     """Once a run, at its end: all that was noted goes into the address, as one step of history."""
     noted: dict[str, str] = st.session_state[_WRITTEN]

@@ -13,7 +13,7 @@ import streamlit as st
 
 from dashboard import moving
 from dashboard.components import scrubber
-from dashboard.figures.look import CONFIG
+from dashboard.figures.look import config
 
 
 class Described(Protocol):
@@ -52,7 +52,7 @@ def chart(described: Described, drawing: go.Figure, picked: Picked | None = None
     st.plotly_chart(
         sent.drawing,
         theme=None,
-        config=CONFIG,
+        config=config(described.id),
         alt=sent.alt,
         key=key,
         on_select="ignore" if picked is None else partial(_selected, key, picked),

@@ -8,13 +8,16 @@ import tempfile
 import zipfile
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pandas as pd
+import streamlit as st
 
 from core.study import Study
-from dashboard import loading
+from dashboard import address, loading
 from dashboard.state import View
 
+LINKED = ("study", "recipe", "mass", "projection")  # what a link says of the view
 LARGEST = 64_000_000  # bytes of weights that a browser is asked to download
 
 
@@ -54,11 +57,34 @@ def model(view: View) -> bytes:
         return _zipped(Path(folder))
 
 
+def layers(view: View) -> bytes:
+    """The paper's own `layers-json` (`core.export`); HillshadeError for what it cannot say."""
+    from core.export import layers_json
+    from core.projection import find_projections
+
+    editor = _editor(view)
+    projections = find_projections(loading.model_of(view.study)[0])
+    made, kept = editor.recipe(view.setting), editor.kept(view.setting)
+    return f"{layers_json(made, kept, projections)}\n".encode()
+
+
+def link(page: str) -> str:
+    """The address that opens the view on a page, for whoever reaches this server."""
+    place = (st.context.url or "http://localhost:8501/studies").partition("?")[0]
+    return f"{place.rpartition('/')[0]}/{page}?{urlencode(address.noted(LINKED))}".rstrip("?")
+
+
 def command(view: View) -> str:
     """The command line that writes the edited model, and its recipe beside it."""
     words = ["hillshade", "edit", str(view.study.path), "--recipe", view.recipe.id]
     words += ["--mass", repr(view.setting), "--save", "edited", "--save-recipe", "edited.json"]
     return shlex.join(words)
+
+
+def read_back(view: View) -> str:
+    """The command line that makes the same edit from the downloaded recipe, unpacked."""
+    words = ["hillshade", "edit", str(view.study.path), "--recipe", f"{view.recipe.id}.json"]
+    return shlex.join([*words, "--save", "edited"])
 
 
 def downloadable(study: Study) -> bool:

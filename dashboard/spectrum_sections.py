@@ -9,7 +9,6 @@ from functools import partial
 import plotly.graph_objects as go
 import streamlit as st
 
-from core.manifest import StoredRecipe
 from core.study import Study
 from dashboard import blocks
 from dashboard.components import scrubber
@@ -22,16 +21,7 @@ from dashboard.state import View
 
 @st.cache_data(show_spinner="Counting the directions …", max_entries=32)
 def _edge(_study: Study, key: tuple[str, str, str]) -> figures.Boundary:
-    recipe = _study.manifest.recipe(key[1])
-    staircase = _study.staircase(key[2])
-    lam, _ = _study.spectra()[key[2]]
-    # An edit that does not cut by curvature, or not here, keeps every direction.
-    ticks = recipe.ticks if _cuts(recipe, key[2]) else (1.0,) * len(recipe.ticks)
-    return figures.boundary(staircase, ticks, figures.sampled_rows(len(lam)))
-
-
-def _cuts(recipe: StoredRecipe, name: str) -> bool:
-    return figures.by_curvature(recipe) and name in recipe.projections
+    return figures.edge(_study, _study.manifest.recipe(key[1]), key[2])
 
 
 @st.cache_data(show_spinner=False, max_entries=32)
@@ -57,7 +47,7 @@ def live(view: View) -> None:
     relief = replace(
         relief, alt=figures.relief_alt(view.recipe, view.tick, edge, relief.columns, name)
     )
-    if not _cuts(view.recipe, name):
+    if not figures.cuts(view.recipe, name):
         st.info(
             f"{view.recipe.title} does not cut {figures.short(name)} by curvature: the spectrum "
             "is shown whole. Choose a K-FAC edit of this projection to see its boundary."

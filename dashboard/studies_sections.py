@@ -11,7 +11,7 @@ import pandas as pd
 import streamlit as st
 
 from core.inspection import Check, holdings, inspection, size_on_disk
-from dashboard import bar, exports, loading
+from dashboard import bar, exports, loading, onefile
 from dashboard.figures.words import setting
 from dashboard.state import View
 
@@ -146,19 +146,31 @@ def take_along(view: View) -> None:
             for name, frame in exports.tables(study, recipe.id).items():
                 _download(f"{name}.csv, {len(frame):,} rows", f"{recipe.id}-{name}.csv",
                           partial(exports.csv, frame), "text/csv")  # fmt: skip
+        st.markdown("**The pages**, as one file with a slider that needs no server and no network")
+        _download("One HTML file, about 6 MB", f"hillshade-{recipe.id}.html",
+                  partial(onefile.page, view), "text/html")  # fmt: skip
+        st.caption("A figure alone: its camera button, shown under the mouse, saves it as SVG.")
+        st.markdown("**A link** to this view, for whoever reaches this server")
+        st.code(exports.link("recall"), language=None, wrap_lines=True)
     with right:
         st.markdown("**The edit**")
         if not study.has_heavy:
             st.info("This study came without its eigenvectors, so no edit can be written from it.")
             return
-        _download("Recipe and kept pairs", f"{recipe.id}.zip",
-                  partial(exports.recipe, view), "application/zip")  # fmt: skip
-        if exports.downloadable(study):
-            _download("Edited model, for transformers", "edited.zip",
-                      partial(exports.model, view), "application/zip")  # fmt: skip
-        else:
+        with st.container(horizontal=True):
+            if exports.downloadable(study):
+                _download("Edited model, for transformers", "edited.zip",
+                          partial(exports.model, view), "application/zip")  # fmt: skip
+            _download("Recipe and kept pairs", f"{recipe.id}.zip",
+                      partial(exports.recipe, view), "application/zip")  # fmt: skip
+            if recipe.method == "kfac":
+                _download("The paper's layers-json", f"{recipe.id}-layers.json",
+                          partial(exports.layers, view), "application/json")  # fmt: skip
+        if not exports.downloadable(study):
             st.caption("The model is too large for a browser; on the server, this writes it:")
         st.code(exports.command(view), language=None, wrap_lines=True)
+        st.caption("The recipe, unpacked, is read back and makes the same weights, bit for bit:")
+        st.code(exports.read_back(view), language=None, wrap_lines=True)
 
 
 def _download(label: str, file_name: str, make: Callable[[], bytes], mime: str) -> None:

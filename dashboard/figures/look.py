@@ -23,6 +23,11 @@ CONFIG: dict[str, Any] = {
 }
 
 
+def config(name: str) -> dict[str, Any]:
+    """How a chart behaves; its camera button, shown under the mouse, saves `name` as SVG."""
+    return {**CONFIG, "toImageButtonOptions": {"format": "svg", "filename": f"hillshade-{name}"}}
+
+
 class Sheet:
     """A figure being drawn: plain traces and layout, made into a Plotly figure once, at the end.
 

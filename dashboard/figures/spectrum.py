@@ -83,6 +83,19 @@ def boundary(staircase: Staircase, ticks: Sequence[float], rows: Sequence[int]) 
     )
 
 
+def cuts(recipe: StoredRecipe, name: str) -> bool:
+    """Whether a recipe's setting is a boundary in the spectrum of this projection."""
+    return by_curvature(recipe) and name in recipe.projections
+
+
+def edge(study: Spectra, recipe: StoredRecipe, name: str) -> Boundary:
+    """The boundary of a recipe in one projection, at every tick."""
+    lam, _ = study.spectra()[name]
+    # An edit that does not cut by curvature, or not here, keeps every direction.
+    ticks = recipe.ticks if cuts(recipe, name) else (1.0,) * len(recipe.ticks)
+    return boundary(study.staircase(name), ticks, sampled_rows(len(lam)))
+
+
 def spectrum(
     study: Spectra, recipe: StoredRecipe, name: str, tick: int, edge: Boundary
 ) -> Spectrum:

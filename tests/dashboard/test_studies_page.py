@@ -85,7 +85,11 @@ def test_a_good_study_is_judged_told_and_exported(
     assert any(element.value.startswith("Yes: all") for element in at.markdown)
     assert any(code.value == study.manifest.command for code in at.code)
     labels = [button.proto.label for button in at.get("download_button")]
-    assert len(labels) == 6 and "Edited model, for transformers" in labels
+    assert len(labels) == 8 and "Edited model, for transformers" in labels
+    assert any(code.value.endswith("/recall") for code in at.code)
+    at.query_params["mass"] = "0.95"
+    at.run()
+    assert any(code.value.endswith("/recall?mass=0.95") for code in at.code)
 
 
 @pytest.mark.parametrize("kind", UNFIT)
@@ -143,6 +147,9 @@ def test_exports_open_elsewhere(study_path: Path, tmp_path: Path) -> None:
     assert torch.equal(found, wanted(ids).logits)
     assert not torch.equal(found, model(ids).logits)
     assert f"--mass {view.setting!r}" in exports.command(view)
+    assert "--recipe kfac.json" in exports.read_back(view)
+    masses = json.loads(exports.layers(view))
+    assert masses == {"1": dict.fromkeys(("gate", "up", "down"), view.setting)}
 
 
 def test_a_study_is_estimated_made_and_shown(

@@ -10,51 +10,26 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
-_HERE = Path(__file__).parent
+from dashboard.components import parts
+
 _HTML = '<div class="root"></div>'
 
 
-def _read(*names: str) -> str:
-    return "\n".join((_HERE / name).read_text(encoding="utf-8") for name in names)
+def _part(name: str) -> Any:
+    return st.components.v2.component(
+        f"hillshade_{name}", html=_HTML, css=parts.style(name), js=parts.script(name)
+    )
 
 
-_bar = st.components.v2.component(
-    "hillshade_bar",
-    html=_HTML,
-    css=_read("common.css", "bar.css"),
-    js=_read("common.js", "bar.js"),
-)
-_live = st.components.v2.component(
-    "hillshade_live",
-    html=_HTML,
-    css=_read("common.css", "live.css"),
-    js=_read("common.js", "relief.js", "live.js"),
-)
-_texts = st.components.v2.component(
-    "hillshade_texts",
-    html=_HTML,
-    css=_read("common.css", "texts.css"),
-    js=_read("common.js", "texts.js"),
-)
-
-
-_passage = st.components.v2.component(
-    "hillshade_passage",
-    html=_HTML,
-    css=_read("common.css", "passage.css"),
-    js=_read("common.js", "passage.js"),
-)
-_moves = st.components.v2.component(
-    "hillshade_moves",
-    html=_HTML,
-    css="",
-    js=_read("common.js", "moves.js"),
-)
+_bar = _part("bar")
+_live = _part("live")
+_texts = _part("texts")
+_passage = _part("passage")
+_moves = _part("moves")
 
 
 def _digest(data: Mapping[str, Any]) -> str:

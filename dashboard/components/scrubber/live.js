@@ -41,7 +41,7 @@ function makeLive(root) {
   }
 
   const watcher = new ResizeObserver(() => {
-    if (view.data && root.clientWidth !== view.width) {
+    if (view.data && root.clientWidth && root.clientWidth !== view.width) {
       view.width = root.clientWidth;
       draw();
     }

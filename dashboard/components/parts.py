@@ -1,0 +1,54 @@
+"""The parts of the scrubber as text: for Streamlit, and for a page that stands alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+_HERE = Path(__file__).parent
+_STYLES = {
+    "bar": ("common.css", "bar.css"),
+    "live": ("common.css", "live.css"),
+    "texts": ("common.css", "texts.css"),
+    "passage": ("common.css", "passage.css"),
+    "moves": (),
+}
+_SCRIPTS = {
+    "bar": ("common.js", "bar.js"),
+    "live": ("common.js", "relief.js", "live.js"),
+    "texts": ("common.js", "texts.js"),
+    "passage": ("common.js", "passage.js"),
+    "moves": ("common.js", "moves.js"),
+}
+_EXPORT = "export default function"
+
+
+def style(part: str) -> str:
+    """The style sheet of a part."""
+    return _read(_STYLES[part])
+
+
+def script(part: str) -> str:
+    """A part as a module with one export."""
+    return _read(_SCRIPTS[part])
+
+
+def scripts(parts: Sequence[str]) -> str:
+    """Several parts as one classic script: `parts.bar({data, parentElement, setTriggerValue})`.
+
+    Each module becomes a function of its own, so that names in one are not seen in another.
+    """
+    made = [
+        f"{part}: (() => {{\n{script(part).replace(_EXPORT, 'return function')}\n}})(),"
+        for part in parts
+    ]
+    return "const parts = {\n" + "\n".join(made) + "\n};"
+
+
+def offline(name: str) -> str:
+    """A file of the page that stands alone."""
+    return (_HERE / "offline" / name).read_text(encoding="utf-8")
+
+
+def _read(names: Sequence[str]) -> str:
+    return "\n".join((_HERE / "scrubber" / name).read_text(encoding="utf-8") for name in names)

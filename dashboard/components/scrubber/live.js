@@ -21,6 +21,12 @@ function makeLive(root) {
     for (const set of view.setters) set(tick);
   }
 
+  function label() {
+    for (const [index, canvas] of root.querySelectorAll(".canvas").entries()) {
+      canvas.ariaLabel = view.data.alts[index];
+    }
+  }
+
   function draw() {
     root.dataset.theme = themeOf(root);
     said.hidden = !view.data.findings.length;
@@ -38,6 +44,7 @@ function makeLive(root) {
       MAKERS[figure.kind](boxes[index].lastChild, figure, view.data.axis),
     );
     show(tickFor(view.data.axis.recipe, view.data.tick));
+    label();
   }
 
   const watcher = new ResizeObserver(() => {
@@ -57,9 +64,9 @@ function makeLive(root) {
     if (fresh) {
       view.width = root.clientWidth;
       draw();
-    } else show(tickFor(data.axis.recipe, data.tick));
-    for (const [index, canvas] of root.querySelectorAll(".canvas").entries()) {
-      canvas.ariaLabel = data.alts[index];
+    } else {
+      show(tickFor(data.axis.recipe, data.tick));
+      label();
     }
   };
   view.stop = () => {

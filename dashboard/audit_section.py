@@ -19,7 +19,7 @@ def show(view: View) -> None:
         return
     with blocks.understood("audit.json"):
         st.header("Residual audit: what is left", anchor="audit")
-        st.markdown(f"#### {found['sentence']}")
+        blocks.finding(found["sentence"], "audit")
         st.caption(f"{_where(view)} Audited: {found['about']}; strings of the reporting half.")
         left, right = st.columns(2, gap="large")
         ways, training = audit.ways(found), audit.relearning(found)

@@ -11,9 +11,9 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from dashboard import moving
+from dashboard import moving, present
 from dashboard.components import scrubber
-from dashboard.figures.look import config
+from dashboard.figures.look import config, enlarged
 
 
 class Described(Protocol):
@@ -45,9 +45,17 @@ def figure(
     reading(described, table)
 
 
+def finding(sentence: str, name: str) -> None:
+    """What a page or a part of it has found: a heading, in the size of a sentence."""
+    with st.container(key=f"finding-{name}"):
+        st.header(sentence, anchor=False)
+
+
 def chart(described: Described, drawing: go.Figure, picked: Picked | None = None) -> None:
     """A Plotly chart alone; where only the tick moved, the browser changes the one it has."""
     key = f"chart-{described.id}"
+    if present.on():
+        drawing = enlarged(drawing, present.TYPE)
     sent, moved = moving.follow(described.id, drawing, described.alt)
     st.plotly_chart(
         sent.drawing,

@@ -64,7 +64,8 @@ def opening(view: View, document: Document) -> Look:
             "Step along a direction", list(steps), "step", lambda name: f"Step {name} ‖W‖", usual
         )
     look = Look(document, projection, steps[step], view.theme)
-    answer.markdown(f"#### {examples.headline(document, projection, look.fraction)}")
+    with answer.container():
+        blocks.finding(examples.headline(document, projection, look.fraction), "examples")
     st.caption(
         f"{texts['report memorized']} memorized strings (those repeated most often), "
         f"{texts['report fresh']} fresh texts cut to the same shape, and "

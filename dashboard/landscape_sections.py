@@ -36,7 +36,7 @@ def document(view: View) -> Told | None:
 def opening(view: View, document: Told) -> None:
     """The answer, and the first picture."""
     lines = document["lines"]
-    st.markdown(f"#### {valleys.headline(lines)}")
+    blocks.finding(valleys.headline(lines), "landscape")
     described = valleys.valleys(lines)
     blocks.figure(described, draw_walks.valleys(described, view.theme), described.table())
     picked, string = document["picked"], note_of(view, document["string"])

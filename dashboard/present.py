@@ -41,10 +41,10 @@ CONTROLS: dict[str, tuple[str, str]] = {
 }
 USUAL = ("bar",)  # what present mode keeps where nothing is named
 
-_LARGE = """
-html { font-size: 20px; }
-[data-testid=stBidiComponentRegular] { zoom: 1.25; }
-[data-testid=stToolbarActions], [data-testid=stMainMenu] { opacity: 0.35; }
+TYPE = 1.25  # how much larger all type is on the wall
+_LARGE = f"""
+html {{ font-size: {16 * TYPE:g}px; }}
+[data-testid=stBidiComponentIsolated] {{ zoom: {TYPE:g}; }}
 """
 
 

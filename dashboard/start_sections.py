@@ -51,7 +51,8 @@ def show(view: View) -> None:
     if number == 1:
         _opening(view)
     else:
-        st.markdown(f"##### {QUESTION}")
+        with st.container(key="start-question"):
+            st.title(QUESTION, anchor=False)
     with st.container(key="start-way"):
         st.segmented_control(
             "Steps of the tour",
@@ -81,7 +82,7 @@ def _opening(view: View) -> None:
             f"{_model(view)} After training, the directions of its weights in which the loss is "
             "flattest are cut away."
         )
-        st.markdown(f"##### {outcome.verdict(found)}")
+        blocks.finding(outcome.verdict(found), "start")
         st.caption(outcome.told(found, recipe, tick, view.measured.ratio(recipe)))
     with right:
         st.plotly_chart(

@@ -169,9 +169,10 @@ def vertical(theme: Theme, x: float, **where: Any) -> dict[str, Any]:
     }
 
 
-# Outlines of the marks in units of half their size, y upwards; circle and square are shapes of
-# Plotly's own.
+# Outlines of the marks in units of half their size, y upwards. (Plotly's own circles and squares
+# of a fixed size are squeezed on log axes.)
 _OUTLINES: dict[str, tuple[tuple[float, float], ...]] = {
+    "square": ((-0.9, 0.9), (0.9, 0.9), (0.9, -0.9), (-0.9, -0.9)),
     "diamond": ((0, 1.2), (1.2, 0), (0, -1.2), (-1.2, 0)),
     "triangle-up": ((0, 1.1), (1.1, -0.9), (-1.1, -0.9)),
     "triangle-down": ((0, -1.1), (1.1, 0.9), (-1.1, 0.9)),
@@ -184,6 +185,7 @@ _OUTLINES: dict[str, tuple[tuple[float, float], ...]] = {
         *((1.1, -0.6), (0.6, -1.1), (0, -0.5), (-0.6, -1.1), (-1.1, -0.6), (-0.5, 0)),
     ),
 }
+_ROUND = tuple((math.cos(math.pi * k / 12), math.sin(math.pi * k / 12)) for k in range(24))
 
 
 def dot(
@@ -194,24 +196,41 @@ def dot(
     `size` in pixels, as of a marker; `where` names the axes.
     """
     half = size / 2
-    ink = INK[theme]
-    outline = _OUTLINES.get(style.mark)
-    form: dict[str, Any]
-    if outline is None:
-        form = {"type": "rect" if style.mark == "square" else "circle"}
-        form |= {"x0": -half, "x1": half, "y0": -half, "y1": half}
-    else:
-        points = "L".join(f"{half * across:g},{half * up:g}" for across, up in outline)
-        form = {"type": "path", "path": f"M{points}Z"}
+    outline = _OUTLINES.get(style.mark, _ROUND)
+    points = "L".join(f"{half * across:.2f},{half * up:.2f}" for across, up in outline)
     return {
-        **form,
+        "type": "path",
+        "path": f"M{points}Z",
         "xsizemode": "pixel",
         "ysizemode": "pixel",
         "xanchor": x,
         "yanchor": y,
         "fillcolor": style.colour(theme),
-        "line": {"color": ink.paper, "width": 1.5},
+        "line": {"color": INK[theme].paper, "width": 1.5},
         "xref": "x",
         "yref": "y",
         **where,
     }
+
+
+def enlarged(drawing: go.Figure, factor: float) -> go.Figure:
+    """The same figure for a wall: its type and margins times `factor`, half as much in height."""
+    plain = drawing.to_dict()
+    layout = _larger(plain["layout"], factor)
+    if "height" in layout:
+        layout["height"] = round(layout["height"] * (1 + factor) / 2)
+    return go.Figure(data=plain["data"], layout=layout, _validate=False)
+
+
+def _larger(part: Any, factor: float) -> Any:
+    if isinstance(part, list):
+        return [_larger(one, factor) for one in part]
+    if not isinstance(part, dict):
+        return part
+    found = {name: _larger(value, factor) for name, value in part.items()}
+    for name in ("font", "tickfont"):
+        if "size" in found.get(name, {}):
+            found[name]["size"] = round(found[name]["size"] * factor, 1)
+    if "margin" in found:
+        found["margin"] = {side: round(room * factor) for side, room in found["margin"].items()}
+    return found

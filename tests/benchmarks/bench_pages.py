@@ -36,7 +36,7 @@ _USEFUL = """
     return box.height > 0 && box.top < innerHeight && box.bottom > 0;
   };
   const all = (selector) => [...document.querySelectorAll(selector)].filter(seen);
-  const parts = all("[data-testid^=stBidiComponent] .root");
+  const parts = all("[data-testid^=stBidiComponent]");
   if (!all("h1, h2, h3, h4").length && !parts.length) return false;
   const charts = all("[data-testid=stPlotlyChart]");
   if (charts.some((chart) => !chart.querySelector(".main-svg"))) return false;

@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 import pytest
 
 from core.study import Study
+from dashboard.figures.look import enlarged
 from dashboard.figures.measured import Measured
 from dashboard.moving import Sent, plain
 from tests.dashboard.test_figures import all_figures
@@ -76,3 +77,15 @@ def test_numbers_that_are_none_are_told_as_null() -> None:
     assert chart.moves(same) == {"traces": [], "data": {}, "layout": {}}
     moves = chart.moves(other)
     assert moves is not None and moves["data"] == {"y": [[None, 2.0]]}
+
+
+def test_a_chart_for_the_wall_has_larger_type_and_the_same_numbers(
+    study: Study, measured: Measured
+) -> None:
+    for described, drawing in all_figures(study, measured, 5, "light"):
+        large = enlarged(drawing, 1.25)
+        assert plain(large.to_dict())["data"] == plain(drawing.to_dict())["data"], described.id
+        assert large.layout.font.size == 1.25 * drawing.layout.font.size
+        assert large.layout.xaxis.tickfont.size == 1.25 * drawing.layout.xaxis.tickfont.size
+        assert large.layout.margin.l > drawing.layout.margin.l
+        assert large.layout.height > drawing.layout.height

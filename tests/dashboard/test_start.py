@@ -249,7 +249,7 @@ def rewritten(study: Path, scores: pd.DataFrame) -> None:
 
 
 def said(at: AppTest) -> str:
-    return "\n".join(element.value for element in (*at.markdown, *at.info))
+    return "\n".join(element.value for element in (*at.markdown, *at.header, *at.info))
 
 
 def guess(at: AppTest, number: int, option: int = 0) -> str:

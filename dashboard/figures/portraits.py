@@ -244,7 +244,7 @@ def compared(found: Portraits, said: Said, tick: int, pins: Mapping[str, str]) -
         )
         columns[pin] = rows
     frame = pd.DataFrame(columns)
-    frame.insert(0, "", frame.index)
+    frame.insert(0, "Measure", frame.index)
     return frame
 
 

@@ -19,7 +19,7 @@ from dashboard.figures.estimates import Forest, Line, Lines, Panel, log_scale, m
 from tests.dashboard import documents
 from tests.dashboard.documents import CHOSEN
 from tests.dashboard.studies import unfit_studies
-from tests.dashboard.test_pages import charts, open_page
+from tests.dashboard.test_pages import charts, component, open_page
 
 STEP = 0.1
 
@@ -128,7 +128,7 @@ def test_sentences_follow_the_intervals_not_the_story(place: int) -> None:
     assert (": memorized strings have", " no: ", " undecided: ")[place] in answer
     detector = charts["detector"].alt
     assert ("better than the loss", "The loss tells", "Neither is told apart")[place] in detector
-    assert "In pairs of equal loss nothing can be said" in detector
+    assert "In pairs of texts of equal loss nothing can be said" in detector
     assert charts["claims"].rows[1].judged == ("✓ holds", "✗ fails", "? undecided")[place]  # type: ignore[union-attr]
 
 
@@ -214,12 +214,12 @@ def test_the_page_shows_every_chart_and_keeps_the_view(
     assert len(charts(at)) == len(at.expander) == 9
     assert all(chart.alt.endswith(".") for chart in charts(at))
     assert sum(len(chart.spec) for chart in charts(at)) < 300_000
-    said = " ".join(element.value for element in at.markdown)
+    said = " ".join(element.value for element in (*at.markdown, *at.header))
     assert "at a step of 0.3 ‖W‖, no: memorized strings show no spikes" in said
-    assert not at.get("bidi_component")  # no threshold moves this page
-    at.selectbox(key="measured").set_value(documents.PROJECTIONS[0]).run()
+    assert component(at, "hillshade_bar")["axis"]["recipe"] == "svd"
+    at.selectbox(key="projection").set_value(documents.PROJECTIONS[2]).run()
     at.selectbox(key="step").set_value("0.03").run()
-    assert any("In layer 0, gate, at 0.03 ‖W‖" in chart.alt for chart in charts(at))
+    assert any("In layer 1, gate, at 0.03 ‖W‖" in chart.alt for chart in charts(at))
     assert at.query_params["step"] in ("0.03", ["0.03"])
     assert at.query_params["recipe"] in ("svd", ["svd"])
     at.switch_page("app_pages/recall.py").run()
@@ -255,7 +255,7 @@ def test_the_audit_stands_under_its_own_edit(
     folder = both(study_path, tmp_path)
     at = open_page(monkeypatch, folder)
     assert "Residual audit: what is left" in [header.value for header in at.header]
-    said = " ".join(element.value for element in at.markdown)
+    said = " ".join(element.value for element in (*at.markdown, *at.header))
     assert documents.audit()["sentence"] in said
     assert any("chosen setting of 99.0" in caption.value for caption in at.caption)
     assert not at.error

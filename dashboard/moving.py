@@ -47,11 +47,11 @@ class Sent:
         if _without(self.content["layout"]) != _without(now["layout"]):
             return None
         for number, (before, after) in enumerate(zip(was, data, strict=True)):
-            paths = _paths(before, after)
-            if paths is None:
+            differ = _paths(before, after)
+            if differ is None:
                 return None
-            if paths:
-                self.traces.setdefault(number, set()).update(paths)
+            if differ:
+                self.traces.setdefault(number, set()).update(differ)
         for part in MOVABLE:
             if self.content["layout"].get(part) != now["layout"].get(part):
                 self.layout.add(part)

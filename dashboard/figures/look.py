@@ -230,7 +230,7 @@ def _larger(part: Any, factor: float) -> Any:
     found = {name: _larger(value, factor) for name, value in part.items()}
     for name in ("font", "tickfont"):
         if "size" in found.get(name, {}):
-            found[name]["size"] = round(found[name]["size"] * factor, 1)
+            found[name]["size"] = round(found[name]["size"] * factor, 2)
     if "margin" in found:
         found["margin"] = {side: round(room * factor) for side, room in found["margin"].items()}
     return found

@@ -12,6 +12,7 @@ from core.intervals import Estimate
 from dashboard.figures.estimates import Forest, Line, Lines, Mark, Panel, Row, Scale, stored
 from dashboard.figures.examples import Document
 from dashboard.figures.spectrum import in_order, short
+from dashboard.figures.words import count
 
 PAPER_ACTIVATION = "+23 % in the bottom half and −26 % in the top tenth"
 
@@ -24,8 +25,8 @@ def detector(document: Document) -> Forest:
     found = document["findings"]["detection"]
     looks = (
         ("memorized own", "All texts", "loss", "shares"),
-        ("memorized others", "Pairs of equal loss", "pairs_loss", "pairs_shares"),
-        ("probes", "Sure tokens only", "sure_loss", "sure_shares"),
+        ("memorized others", "Texts in pairs of equal loss", "pairs_loss", "pairs_shares"),
+        ("probes", "Tokens in pairs of equal loss", "tokens_loss", "tokens_shares"),
     )
     names = in_order(found["shares"])
 
@@ -58,10 +59,11 @@ def detector(document: Document) -> Forest:
             "flattest 60 % of its input directions, in a basis collected almost without these "
             "strings. Loss and min-k % know the true next token. Memorized text has a low loss, "
             "so a detector may only re-tell the loss; hence the two comparisons at equal loss: "
-            f"{found['pairs']} pairs that differ by at most 0.1 nats, and only the tokens of "
-            "either text that the model is sure of (loss below 0.01). Only what exceeds the "
-            "loss's own AUC there, turned to lie above ½, is evidence of more. Whiskers are 95 % "
-            "intervals, each for one comparison; a mark is missing where too few texts are left."
+            f"{found['pairs']} pairs of texts whose mean losses differ by at most 0.1 nats, and "
+            f"{count(found['tokens'])} pairs of tokens whose losses differ by at most 10 %. Only "
+            "what exceeds the loss's own AUC there, turned to lie above ½, is evidence of more. "
+            "Whiskers are 95 % intervals, each for one comparison; a mark is missing where too "
+            "few texts are left."
         ),
         alt=_detector_alt(found, names),
     )
@@ -87,8 +89,8 @@ def _detector_alt(found: Document, names: Sequence[str]) -> str:
     else:
         said += "Neither is told apart from the other. "
     return (
-        f"{said}{_beyond(found, names, 'pairs', 'in pairs of equal loss')} "
-        f"{_beyond(found, names, 'sure', 'on tokens that the model is sure of')}"
+        f"{said}{_beyond(found, names, 'pairs', 'in pairs of texts of equal loss')} "
+        f"{_beyond(found, names, 'tokens', 'in pairs of tokens of equal loss')}"
     )
 
 

@@ -211,3 +211,66 @@ def documented(study: Path, folder: Path, documents: Mapping[str, Mapping[str, A
     manifest = dataclasses.replace(manifest, files=files)
     (copy / "study.json").write_text(manifest.dumps(), encoding="utf-8")
     return copy
+
+
+# -- single examples -------------------------------------------------------------------------------
+
+COUNT = 12  # memorized strings, and as many fresh texts
+RANKS = (2, 8, 32, 128, 512, 2048)
+ABILITIES = ("logic", "sums")
+
+
+def portraits(outcome: Outcome = True, ids: tuple[str, ...] = ()) -> dict[str, Any]:
+    """examples.json of a world in which memorized strings lie flatter and flatten faster, or not.
+
+    `ids` of items stand for the first memorized strings.
+    """
+    rng = np.random.default_rng(3)
+    names = [*ids, *(f"passage/{n}" for n in range(COUNT - len(ids)))]
+    groups = ["memorized"] * COUNT + ["fresh"] * COUNT
+    groups += [ability for ability in ABILITIES for _ in range(3)]
+    names += [f"{group}/{n}" for n, group in enumerate(groups) if group != "memorized"]
+    examples = [
+        {"id": id_, "group": group, "prompt": f"The old kettle {n} faces", "truth": " the mill.",
+         "repeats": 256 if group == "memorized" else None, "tokens": 4,
+         "loss": 0.05 if group == "memorized" else 1.5}
+        for n, (id_, group) in enumerate(zip(names, groups, strict=True))
+    ]  # fmt: skip
+    flat = {"memorized": pick(outcome, 0.7, 0.1, 0.3), "fresh": pick(outcome, 0.1, 0.7, 0.3)}
+    felt = {"memorized": pick(outcome, 0.02, 0.8, 0.2), "fresh": pick(outcome, 0.8, 0.02, 0.2)}
+
+    def sums(group: str) -> list[float]:
+        """Two flat bands of six hold `flat` of the whole; wide scatter where all is undecided."""
+        share = flat.get(group, 0.4) * rng.uniform(0.3 if outcome is None else 0.9, 1.1)
+        return [0.5 * (1 - share) / 4] * 4 + [0.5 * share / 2] * 2
+
+    def kappa(group: str) -> list[list[float]]:
+        spread = 2.0 if outcome is None else 0.1
+        table = felt[group] * np.exp(spread * rng.standard_normal((COUNT, COUNT)))
+        np.fill_diagonal(table, 1.0)
+        return [[float(value) for value in row] for row in table]
+
+    tables = {group: kappa(group) for group in ("memorized", "fresh")}
+    wide = 3.0 if outcome is None else 1.2
+    parts = [
+        {
+            "projection": name,
+            "ranks": list(RANKS),
+            "sums": [sums(group) for group in groups],
+            "errors": [[0.01] * len(RANKS)] * len(groups),
+            "private": [0.3] * len(groups),
+            "rises": [0.2] * len(groups),
+            "averaged": {
+                "members": {
+                    "memorized": list(range(COUNT)), "fresh": list(range(COUNT, 2 * COUNT)),
+                },
+                "kappa": tables,
+                "felt": plain({group: about(felt[group], wide) for group in felt}),
+                "verdict": plain(
+                    Verdict("felt", about(pick(outcome, 0.03, 40.0, 1.0), wide), at_most=1.0)
+                ),
+            },
+        }
+        for name in PROJECTIONS
+    ]  # fmt: skip
+    return {"seed": 0, "draws": 8, "step": 0.1, "examples": examples, "projections": parts}

@@ -206,9 +206,8 @@ def both(study: Path, folder: Path, outcome: documents.Outcome = True) -> Path:
 def test_the_page_shows_every_chart_and_keeps_the_view(
     monkeypatch: pytest.MonkeyPatch, study_path: Path, tmp_path: Path
 ) -> None:
-    at = open_page(
-        monkeypatch, both(study_path, tmp_path, False), "", recipe="svd", mass="0.95", step="0.3"
-    )
+    folder = both(study_path, tmp_path, False)
+    at = open_page(monkeypatch, folder, recipe="svd", mass="0.95", step="0.3")
     at.switch_page("app_pages/examples.py").run()
     assert not at.exception and not at.error and not at.warning
     assert len(charts(at)) == len(at.expander) == 9

@@ -39,6 +39,7 @@ def served(study: Path | None, app: Path = ROOT / "dashboard" / "app.py") -> Ite
     """The dashboard on a free port, for as long as the block runs; yields its address."""
     port = free_port()
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    environment["STREAMLIT_BROWSER_GATHER_USAGE_STATS"] = "false"  # an app without our settings
     environment.pop("HILLSHADE_STUDY", None)
     if study is not None:
         environment["HILLSHADE_STUDY"] = str(study)

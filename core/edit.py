@@ -30,7 +30,7 @@ from core.methods import (
     Target,
 )
 from core.pairset import PairSet
-from core.projection import Projection, find_projections
+from core.projection import Projection, named
 from core.ranking import select
 from core.recipe import Recipe, require_method, require_setting
 from core.twin import Model, twin
@@ -214,7 +214,7 @@ def apply(
     kept: Mapping[str, PairSet] | None = None,
 ) -> tuple[Model, EditReport]:
     """Both at once; arguments and errors as `edited`."""
-    there = {projection.name: projection for projection in find_projections(model)}
+    there = {projection.name: projection for projection in named(model, recipe.projections)}
     for name in recipe.projections:
         if name not in there:
             raise HillshadeError(

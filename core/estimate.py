@@ -31,7 +31,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import PreTrainedModel
 
 from core.batches import BATCH_LOGITS
-from core.projection import Projection
+from core.projection import ATTENTION_KINDS, Projection
 
 LEAST_SHARE = 0.2  # of the measured speed that a whole collection reaches at least
 EIGEN_FLOPS = 10  # times d³, of one eigendecomposition
@@ -243,9 +243,11 @@ def _one_window(
     lowest = min(p.layer for p in projections)
     head = 2 * context * logits.shape[-1] * embedded.shape[-1]
     block = (both - forward - head) / layers
-    # In the lowest block it ends at gate and up, above which only the map down lies.
+    # In the lowest block it ends at gate and up, above which only the map down lies; or runs
+    # through nearly all of it, where attention is chosen.
     last = [p for p in projections if p.layer == lowest and p.kind != "down"]
-    end = 2 * context * last[0].out_features * last[0].in_features if last else 0
+    end = 2 * context * last[0].out_features * last[0].in_features if last else 0.0
+    end = block if any(p.kind in ATTENTION_KINDS for p in last) else end
     through = round(forward + head + (layers - lowest - 1) * block + end)
     kept = sum(tensor.untyped_storage().nbytes() for tensor in seen.values())
     return forward, through, kept * (layers - lowest) // layers

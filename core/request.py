@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from core.errors import HillshadeError
 from core.estimate import Forecast, Work, device, estimate, measured_speed
 from core.model import load_skeleton, load_tokenizer
-from core.projection import Projection, find_projections, select
+from core.projection import ATTENTION_KINDS, Projection, find_projections, select
 from core.textfile import count_tokens
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class Request:
     """What is asked for: the options of ``hillshade collect``.
 
     model    a folder, or the id of a model on the Hugging Face hub
-    layers, kinds  of the projections; None means all
+    layers, kinds  of the projections; None means all layers, and the maps of the MLP
     tokens   of the text at most; None reads all
     context  tokens of a window; None means 512, or the model's own limit if that is less
     """
@@ -83,6 +83,11 @@ class Request:
         words += ["--remote-code"] if self.remote_code else []
         return words
 
+    def projections(self, model: PreTrainedModel) -> tuple[Projection, ...]:
+        """The projections asked for; HillshadeError for a layer or kind that is not there."""
+        attention = not set(ATTENTION_KINDS).isdisjoint(self.kinds or ())
+        return select(find_projections(model, attention=attention), self.layers, self.kinds)
+
     def window(self, model: PreTrainedModel) -> int:
         """Tokens of a window; HillshadeError for more than the model reads."""
         limit = int(getattr(model.config, "max_position_embeddings", CONTEXT))
@@ -111,7 +116,7 @@ def forecast(request: Request) -> Forecast:
     """
     options = {"download": request.download, "remote_code": request.remote_code}
     skeleton = load_skeleton(request.model, **options)
-    projections = select(find_projections(skeleton), request.layers, request.kinds)
+    projections = request.projections(skeleton)
     try:
         tokenizer = load_tokenizer(request.model, **options)
     except HillshadeError:

@@ -19,6 +19,7 @@ from functools import partial
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.autograd.graph import GradientEdge, get_gradient_edge
 from torch.nn.functional import cross_entropy
 
 from core.batches import pad
@@ -177,12 +178,12 @@ class Tap:
                             "activations); check the weights before collecting."
                         )
                     self._require(now.outputs.keys())
-                    lowest = [y for p, y in now.outputs.items() if p.layer == self._first_layer]
+                    lowest = [e for p, e in now.outputs.items() if p.layer == self._first_layer]
                     torch.autograd.grad(loss, lowest, retain_graph=number < len(targets))
             self._require(now.arrived)
         finally:
-            # Each output's hook holds this pass, which holds the outputs: a circle through the
-            # autograd graph that no garbage collector sees. Left closed, every batch stays.
+            # Each output's hook holds this pass, which holds the outputs' nodes: a circle through
+            # the autograd graph that no garbage collector sees. Left closed, it stays.
             now.outputs.clear()
             self._pass = None
 
@@ -194,8 +195,8 @@ class Tap:
             now.on_input(projection.input_key, now.counted(args[0].detach(), projection))
         elif seen() is not args[0]:
             raise UnsupportedModelError(
-                f"{projection.name} does not read the tensor that its gate reads, or is called "
-                "twice in one pass; such a model is not supported."
+                f"{projection.name} does not read the tensor that {projection.input_key} reads, or "
+                "is called twice in one pass; such a model is not supported."
             )
 
     def _on_output(
@@ -206,7 +207,7 @@ class Tap:
             raise UnsupportedModelError(
                 f"{projection.name} is called twice in one pass; such a model is not supported."
             )
-        now.outputs[projection] = output
+        now.outputs[projection] = get_gradient_edge(output)  # of y itself: y += x may follow
 
         def receive(gradient: Tensor) -> None:
             now.arrived.add(projection)
@@ -235,7 +236,7 @@ class _Pass:
     on_input: RowSink
     on_gradient: RowSink
     inputs: dict[str, weakref.ref[Tensor]]
-    outputs: dict[Projection, Tensor]
+    outputs: dict[Projection, GradientEdge]
     arrived: set[Projection]
 
     def counted(self, tensor: Tensor, projection: Projection) -> Tensor:

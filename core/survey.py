@@ -31,7 +31,7 @@ from core.exam import Answers, Exam
 from core.factors import Factors, collect
 from core.items import Item
 from core.model import load_model, load_tokenizer
-from core.projection import Projection, find_projections, select, weight_digest
+from core.projection import Projection, weight_digest
 from core.request import (
     FEWEST,
     FEWEST_FRESH,
@@ -86,7 +86,7 @@ def survey(request: Request, stages: Stages) -> Path:
 def _survey(request: Request, stages: Stages, writer: StudyWriter) -> Path:
     with stages.part("loading the model"):
         model, tokenizer = _loaded(request)
-        projections = select(find_projections(model), request.layers, request.kinds)
+        projections = request.projections(model)
     with stages.part("reading the text"):
         context = request.window(model)
         windows = textfile.read_windows(request.texts, tokenizer, context, request.tokens)

@@ -16,7 +16,7 @@ ones is read off the order of their calls and the identity of their inputs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -46,7 +46,8 @@ class _Calls:
 class Upper:
     """The upper part of a twin of `model`, with batches of token ids (B × T, padded on the right).
 
-    Raises UnsupportedModelError for a projection that is not called exactly once in a pass.
+    Raises UnsupportedModelError for a projection that is not called exactly once in a pass, and
+    where the upper part alone does not give the logits of the whole model.
     """
 
     def __init__(
@@ -65,7 +66,9 @@ class Upper:
             self._survey()
             for ids in batches:
                 self._recorded.append(self._record(ids))
+            expected = self._model(input_ids=batches[0][:1], use_cache=False).logits[0]
             self._replace()
+            self._require_same(expected)
             self._detach_head()
 
     def states(self, number: int, steps: Sequence[Step]) -> Tensor:
@@ -114,7 +117,8 @@ class Upper:
             for name, tensor in calls.inputs.items()
             if id(tensor) in made and name not in self._touched and self._is_leaf(name)
         ]
-        self._silent = [n for n in silent if not any(n.startswith(f"{m}.") for m in silent)]
+        once = [name for name in silent if calls.order.count(name) == 1]  # dropout may serve twice
+        self._silent = [n for n in once if not any(n.startswith(f"{m}.") for m in once)]
         # A module that only hands on what its one touched projection returns is that projection.
         self._owner = {name: name for name in self._still}
         parent = first.rpartition(".")[0]
@@ -127,15 +131,20 @@ class Upper:
 
     def _record(self, ids: Tensor) -> dict[str, Any]:
         """The tensors that cannot change, of one batch."""
-        with self._watched(self._model.get_submodule(self._block)) as calls:
+        kept = {*self._silent, *self._still}
+        with self._watched(self._model.get_submodule(self._block), kept) as calls:
             self._model(input_ids=ids, use_cache=False)
-        recorded = {name: calls.outputs[name] for name in (*self._silent, *self._still)}
+        recorded = {name: calls.outputs[name] for name in kept}
         recorded["block"] = calls.inputs[self._block]
         recorded["input"] = calls.inputs[self._still[0]]
         return recorded
 
     @contextmanager
-    def _watched(self, block: nn.Module) -> Iterator[_Calls]:
+    def _watched(self, block: nn.Module, kept: Collection[str] = ()) -> Iterator[_Calls]:
+        """Note the calls inside `block`; of the modules `kept`, copies of what they return.
+
+        A block may add to a tensor in place after a module has returned it.
+        """
         calls, handles = _Calls(), []
 
         def enter(name: str, module: nn.Module, args: Any, kwargs: dict[str, Any]) -> None:
@@ -143,7 +152,7 @@ class Upper:
             calls.inputs[name] = args[0] if args else kwargs.get("hidden_states")
 
         def leave(name: str, module: nn.Module, args: Any, output: Any) -> None:
-            calls.outputs[name] = output
+            calls.outputs[name] = _each(output, torch.clone) if name in kept else output
 
         for path, module in block.named_modules():
             name = ".".join(part for part in (self._block, path) if part)
@@ -177,6 +186,19 @@ class Upper:
         """Another forward for this one module object, which belongs to the twin alone."""
         object.__setattr__(module, "forward", forward)
 
+    def _require_same(self, expected: Tensor) -> None:
+        """Refuse a model whose blocks do more than what was recorded of them."""
+        found = self.states(0, ((),))[0, : len(expected)]
+        wide = torch.promote_types(expected.dtype, torch.float32)
+        error = (found.to(wide) - expected.to(wide)).abs().amax()
+        scale = expected.to(wide).abs().amax()
+        eps = max(torch.finfo(dtype).eps for dtype in (expected.dtype, torch.float32))
+        if error > eps**0.5 * scale:
+            raise UnsupportedModelError(
+                f"{self._block} cannot be run again from recorded tensors (its logits come out "
+                "otherwise); slices of such a model are not supported."
+            )
+
     def _detach_head(self) -> None:
         """Take the output head off, where the model's logits are the head's output and no more."""
         head = getattr(self._model, "get_output_embeddings", lambda: None)()
@@ -204,12 +226,8 @@ class Upper:
     def _as_recorded(self, name: str, *_: Any, **__: Any) -> Any:
         """What a module returned, for every step; made once for as many steps as ride together."""
         if name not in self._expanded:
-            output = self._recorded[self._number][name]
-            if isinstance(output, tuple):
-                output = tuple(self._for_all(x) if isinstance(x, Tensor) else x for x in output)
-            else:
-                output = self._for_all(output)
-            self._expanded[name] = output
+            recorded = self._recorded[self._number][name]
+            self._expanded[name] = _each(recorded, self._for_all)
         return self._expanded[name]
 
     def _for_all(self, tensor: Tensor) -> Tensor:
@@ -239,6 +257,13 @@ class Upper:
                 if name in direction.parts:
                     out.add_(_applied(direction.parts[name], x), alpha=size)
         return output
+
+
+def _each(output: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """What a module returned, with every tensor of it changed."""
+    if isinstance(output, tuple):
+        return tuple(_each(x, change) for x in output)
+    return change(output) if isinstance(output, Tensor) else output
 
 
 def _handed_on(hidden: Tensor | None = None, *_: Any, **kwargs: Any) -> Tensor:

@@ -60,10 +60,10 @@ def model(view: View) -> bytes:
 def layers(view: View) -> bytes:
     """The paper's own `layers-json` (`core.export`); HillshadeError for what it cannot say."""
     from core.export import layers_json
-    from core.projection import find_projections
+    from core.projection import named
 
     editor = _editor(view)
-    projections = find_projections(loading.model_of(view.study)[0])
+    projections = named(loading.model_of(view.study)[0], view.recipe.projections)
     made, kept = editor.recipe(view.setting), editor.kept(view.setting)
     return f"{layers_json(made, kept, projections)}\n".encode()
 
@@ -94,10 +94,10 @@ def downloadable(study: Study) -> bool:
 
 def _editor(view: View) -> Any:
     from core.edit import Editor
-    from core.projection import find_projections
+    from core.projection import named
 
     shared, _ = loading.model_of(view.study)
-    projections = tuple(p for p in find_projections(shared) if p.name in view.recipe.projections)
+    projections = named(shared, view.recipe.projections)
     seed = view.recipe.seeds[0] if view.recipe.seeds else 0
     return Editor(shared, view.study.bases(view.recipe.id), projections, view.recipe.method, seed)
 

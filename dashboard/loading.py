@@ -110,10 +110,10 @@ def model_of(study: Study) -> tuple[Any, Any]:
 def edit(study: Study, model: Any, recipe_id: str, tick: int) -> Any:
     """The edited model of one stored setting; a new object, `model` stays as it is."""
     from core.edit import Editor
-    from core.projection import find_projections
+    from core.projection import named
 
     recipe = study.manifest.recipe(recipe_id)
-    projections = tuple(p for p in find_projections(model) if p.name in recipe.projections)
+    projections = named(model, recipe.projections)
     seed = recipe.seeds[0] if recipe.seeds else 0
     bases = study.bases(recipe_id)
     return Editor(model, bases, projections, recipe.method, seed).at(recipe.ticks[tick])[0]

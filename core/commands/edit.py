@@ -78,7 +78,7 @@ def edit(
         )
     from core import export
     from core.model import load_model, load_tokenizer, source_of
-    from core.projection import find_projections
+    from core.projection import named
     from core.recipe import load_recipe
     from core.recipe import save_recipe as write_recipe
     from core.study import Study
@@ -90,7 +90,7 @@ def edit(
     source = source_of(opened)
     model = load_model(source)
     opened = Study.open(study, model)  # refuses weights other than the study's
-    projections = find_projections(model)
+    projections = named(model, {name for r in opened.recipes for name in r.projections})
     if saved is None:
         assert mass is not None
         numbers = mass, 1.0 if until is None else until, 1.0 if strength is None else strength

@@ -25,7 +25,7 @@ from core.landscape.restricted import RestrictedLoss
 from core.landscape.result import Axis, Bools, Floats, Slice
 from core.landscape.slices import Line, centred, cut
 from core.landscape.texts import Texts
-from core.projection import find_projections, tensor_bytes, weight_digest
+from core.projection import named, tensor_bytes, weight_digest
 
 Progress = Callable[[int, int], None]
 
@@ -66,7 +66,12 @@ def edit_path(
 
     ``origin`` tells the recipe of `changed`. See `core.landscape.slices.cut` for the rest.
     """
-    ray = edit(model, changed, find_projections(model), origin)
+    moved = {
+        name.removesuffix(".weight")
+        for name, weight in model.named_parameters()
+        if not torch.equal(weight, changed.get_parameter(name))
+    }
+    ray = edit(model, changed, named(model, moved), origin)
     return cut(model, [Line(ray, values, "direction")], texts, bases=bases, progress=progress)
 
 

@@ -29,7 +29,7 @@ from core.errors import HillshadeError
 from core.landscape.directions import Ray
 from core.landscape.result import Axis, Floats, Slice, Unit
 from core.landscape.texts import Texts
-from core.projection import Projection, find_projections, matrix_digest
+from core.projection import Projection, matrix_digest, named
 from core.upper import Step
 
 
@@ -140,8 +140,8 @@ def _coordinates(basis: Basis, direction: Direction) -> Floats:
 
 
 def _touched(model: PreTrainedModel, directions: Sequence[Direction]) -> tuple[Projection, ...]:
-    there = {projection.name: projection for projection in find_projections(model)}
     names = {name: part for direction in directions for name, part in direction.parts.items()}
+    there = {projection.name: projection for projection in named(model, names)}
     for name, part in names.items():
         if name not in there or tuple(part.shape) != there[name].shape:
             raise HillshadeError(

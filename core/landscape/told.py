@@ -24,7 +24,7 @@ from core.landscape.result import Slice
 from core.landscape.slices import Line, cut
 from core.landscape.texts import Texts
 from core.landscape.wanted import Wanted
-from core.projection import Projection, find_projections
+from core.projection import Projection, find_projections, named
 from core.replay import Step
 
 Progress = Callable[[int, int], None]
@@ -108,7 +108,7 @@ def operations(
 
 def _touched(model: PreTrainedModel, rays: Sequence[Ray]) -> tuple[Projection, ...]:
     names = {name for ray in rays for name in ray.direction.parts}
-    return tuple(projection for projection in find_projections(model) if projection.name in names)
+    return named(model, names)
 
 
 def _group(kept: Slice, name: str, kappa: NDArray[np.float64] | None) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from core.errors import HillshadeError
 from core.items import Item
 from core.landscape import directions
 from core.landscape.directions import Origin, Ray
-from core.projection import Projection, find_projections
+from core.projection import Projection, find_projections, named
 from core.replay import Step
 from core.twin import twin
 
@@ -90,7 +90,8 @@ class Compass:
     _items: dict[str, Item] = field(init=False)
 
     def __post_init__(self) -> None:
-        there = {projection.name: projection for projection in find_projections(self.model)}
+        ours = (*find_projections(self.model), *named(self.model, self.bases))
+        there = {projection.name: projection for projection in ours}
         object.__setattr__(self, "_there", there)
         object.__setattr__(self, "_items", {item.id: item for item in self.items})
 
@@ -145,14 +146,13 @@ def stepped(model: PreTrainedModel, step: Step) -> PreTrainedModel:
     this is for what needs a whole model, such as letting it write.
     """
     replaced: dict[nn.Parameter, Tensor] = {}
-    for projection in find_projections(model):
+    for projection in named(model, {name for direction, _ in step for name in direction.parts}):
         weight = projection.weight(model).detach()
         moved = weight.to(torch.promote_types(weight.dtype, torch.float32))
-        parts = [(d.dense(projection.name), a) for d, a in step if projection.name in d.parts]
-        for part, size in parts:
-            moved = moved + size * part.to(moved)
-        if parts:
-            parameter = projection.parameter(model)
-            stored = moved.T if projection.transposed else moved
-            replaced[parameter] = stored.to(parameter.dtype).contiguous()
+        for direction, size in step:
+            if projection.name in direction.parts:
+                moved = moved + size * direction.dense(projection.name).to(moved)
+        parameter = projection.parameter(model)
+        stored = moved.T if projection.transposed else moved
+        replaced[parameter] = stored.to(parameter.dtype).contiguous()
     return twin(model, replaced)

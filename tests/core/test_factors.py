@@ -202,14 +202,13 @@ def test_no_trace_is_left_on_the_model() -> None:
 def test_a_batch_is_given_back_once_it_is_summed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Output → hook → pass → output was a circle no collector sees: 200 MB a batch stayed."""
     outputs: list[weakref.ref[Tensor]] = []
-    require = Tap._require
+    note = Tap._on_output
 
-    def watched(tap: Tap, reached: Any) -> None:
-        assert tap._pass is not None
-        outputs.extend(weakref.ref(y) for y in tap._pass.outputs.values())
-        require(tap, reached)
+    def watched(tap: Tap, projection: Any, module: Any, args: Any, output: Tensor) -> None:
+        outputs.append(weakref.ref(output))  # a gate's lives as long as the graph, which saved it
+        note(tap, projection, module, args, output)
 
-    monkeypatch.setattr(Tap, "_require", watched)
+    monkeypatch.setattr(Tap, "_on_output", watched)
     model = tiny("olmo2")
     collect(model, TEXTS, find_projections(model), batch_size=2)
     assert outputs

@@ -1,0 +1,112 @@
+"""Every family: found by structure, collected, swept, edited, saved, and the same reloaded."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import PreTrainedModel
+
+from core.basis import bases
+from core.curvature.examples import Example, example_rows
+from core.direction import Direction, rank_one
+from core.edit import Editor, edited
+from core.errors import UnsupportedModelError
+from core.exam import Exam
+from core.export import save_model
+from core.factors import collect
+from core.model import load_model
+from core.projection import Projection, find_projections, named, select
+from core.replay import Replay, Step
+from core.sweep import sweep
+from tests.core.test_replay import copied, read_one_by_one
+from tests.families import EXPERTS, FAMILIES, made
+from tests.study_factory import tiny_tokenizer
+from tests.tiny import TEXTS
+
+IDS = torch.tensor([TEXTS[0]])
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_an_edit_is_the_same_when_the_model_is_saved_and_read_again(
+    family: str, tmp_path: Path
+) -> None:
+    model = made(family, torch.float32)
+    projections = find_projections(model, attention=True)
+    assert " ".join(p.kind for p in projections if p.layer == 0) == FAMILIES[family].kinds
+    upper = select(projections, [1])
+    made_bases = bases(collect(model, TEXTS, upper), upper)
+    editor = Editor(model, made_bases, upper, "kfac")
+    exam = Exam((), TEXTS[:1], TEXTS[1:])
+    swept = sweep([editor], exam, exam.ask(model), most=4)
+    recipe = editor.recipe(min(swept.ticks))
+    changed = edited(model, recipe, made_bases)  # by name: the attention's are found again
+    save_model(changed, tiny_tokenizer(), tmp_path / "edited")
+    again = load_model(tmp_path / "edited")
+    with torch.no_grad():
+        before, after, read = (m(IDS, use_cache=False).logits for m in (model, changed, again))
+    assert torch.equal(read, after)
+    assert (after - before).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_rows_make_the_gradient_and_steps_the_losses_of_weight_copies(family: str) -> None:
+    """Σ_t g_t a_tᵀ is the gradient of the summed loss, whatever stores W and whatever reads a."""
+    model = made(family)
+    projections = find_projections(model, attention=True)
+    text = Example.of_text(TEXTS[0])
+    (rows,) = example_rows(model, projections, [text], labels="gold")
+    weights = [p.parameter(model) for p in projections]
+    logits = model(IDS, use_cache=False).logits[0, :-1]
+    loss = torch.nn.functional.cross_entropy(logits, IDS[0, 1:], reduction="sum")
+    for p, stored in zip(projections, torch.autograd.grad(loss, weights), strict=True):
+        slope = stored.T if p.transposed else stored
+        product = rows.g[p.name].T @ rows.a[p.name]
+        assert torch.allclose(product, slope, rtol=1e-5, atol=1e-7), p.name
+    for one in select(projections, [1]):
+        assert collect(model, [text.ids], [one]).count == len(text.counted)
+        _compare(model, (one,), [(_direction(one), 0.7)])
+    _compare(model, projections, [(_direction(p), 0.3) for p in projections])
+
+
+def _direction(projection: Projection) -> Direction:
+    rng = torch.Generator().manual_seed(1)
+    sides = (torch.randn(size, generator=rng, dtype=torch.float64) for size in projection.shape)
+    return rank_one(projection.name, *sides).unit()
+
+
+def _compare(model: PreTrainedModel, chosen: tuple[Projection, ...], step: Step) -> None:
+    loss, _ = read_one_by_one(copied(model, chosen, step), TEXTS)
+    found = Replay(model, chosen, TEXTS).read([(), step]).loss
+    assert found[1] == pytest.approx(loss, abs=1e-5)
+    assert abs(found[1] - found[0]).max() > 1e-3
+
+
+@pytest.mark.parametrize("family", EXPERTS)
+def test_experts_are_refused_by_name(family: str) -> None:
+    """Also where a shared expert beside them looks like the one MLP of the block."""
+    with torch.device("meta"):
+        model = made(family)
+    with pytest.raises(UnsupportedModelError, match=r"layers\.\d\.\w+\.experts is a mixture"):
+        find_projections(model)
+
+
+def test_attention_that_cannot_be_read_is_refused_and_leaves_the_mlp() -> None:
+    model = made("llama")
+    layer = model.get_submodule("model.layers.0.self_attn")
+    layer.add_module("gate_proj", torch.nn.Linear(12, 12))
+    assert len(find_projections(model)) == 6
+    assert [p.kind for p in named(model, ["model.layers.1.mlp.up_proj"])] == ["up"]
+    with pytest.raises(UnsupportedModelError, match=r"model\.layers\.0 has no attention"):
+        named(model, ["model.layers.0.self_attn.q_proj"])
+
+
+def test_attention_of_half_as_many_keys_is_no_fused_mlp() -> None:
+    """Its one map has the shape that gate and up would have: only the name tells."""
+    model = made("phi3")
+    config = model.config
+    config.head_dim = 8
+    config.num_attention_heads, config.num_key_value_heads = 4, 2
+    wide = type(model)(config)
+    kinds = [(p.name.split(".")[3], p.kind) for p in find_projections(wide, attention=True)]
+    expected = [("mlp", "gate_up"), ("mlp", "down"), ("self_attn", "qkv"), ("self_attn", "o")]
+    assert kinds[:4] == expected

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from core.commands import collect, edit
+from core.commands import collect, edit, mine
 from core.errors import HillshadeError, StudyError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -27,6 +27,7 @@ app = typer.Typer(
 app.command()(collect.estimate)
 app.command()(collect.collect)
 app.command()(edit.edit)
+app.command()(mine.mine)
 
 
 def main() -> None:

@@ -1,8 +1,9 @@
 """Memorized strings of one's own: a prefix to prompt with and the suffix that truly follows.
 
-    strings.jsonl  a string a line: {"prefix": "…", "suffix": "…"} or {"prefix_ids": […],
-                   "suffix_ids": […]}, optionally "repeats": how often training showed it
-                   (unknown where it is left out)
+    strings.jsonl  a string a line: {"prefix_ids": […], "suffix_ids": […]} or {"prefix": "…",
+                   "suffix": "…"}, also under the names "prefix_text" and "suffix_text"; ids go
+                   first where both stand there. Optionally "repeats": how often training showed
+                   it (unknown where it is left out)
     plain lines    a string a line, parted at half of its tokens
 
 A study is made with the first (`read_strings`); both can be asked of two models
@@ -106,7 +107,7 @@ def _parted(
 ) -> tuple[Window, Window]:
     if "prefix_ids" in entry and "suffix_ids" in entry:
         return ids_of(path, line, entry["prefix_ids"]), ids_of(path, line, entry["suffix_ids"])
-    prefix, suffix = entry.get("prefix"), entry.get("suffix")
+    prefix, suffix = (entry.get(n, entry.get(f"{n}_text")) for n in ("prefix", "suffix"))
     if not isinstance(prefix, str) or not isinstance(suffix, str) or not prefix or not suffix:
         raise HillshadeError(
             f'Line {line} of {path} needs "prefix" and "suffix" with some text, or "prefix_ids" '

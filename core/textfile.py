@@ -63,7 +63,7 @@ def count_tokens(path: str | Path, tokenizer: PreTrainedTokenizerBase | None) ->
     if tokenizer is None:
         return round(size / BYTES_PER_TOKEN)
     read, tokens = 0, 0
-    for text, ids, _ in _parts(path, tokenizer):
+    for text, ids, _ in parts(path, tokenizer):
         read += len(text.encode())
         tokens += len(ids)
         if read >= BLOCK:
@@ -107,7 +107,7 @@ def digest(windows: Sequence[Sequence[int]]) -> str:
 def _windows(path: Path, tokenizer: PreTrainedTokenizerBase, context: int) -> Iterator[Window]:
     start: Window = ()
     buffer: list[int] = []
-    for text, ids, begins in _parts(path, tokenizer):
+    for text, ids, begins in parts(path, tokenizer):
         if begins:
             if buffer:
                 yield start + tuple(buffer)
@@ -121,7 +121,7 @@ def _windows(path: Path, tokenizer: PreTrainedTokenizerBase, context: int) -> It
         yield start + tuple(buffer)
 
 
-def _parts(path: Path, tokenizer: PreTrainedTokenizerBase) -> Iterator[tuple[str, list[int], bool]]:
+def parts(path: Path, tokenizer: PreTrainedTokenizerBase) -> Iterator[tuple[str, list[int], bool]]:
     """Text (empty where ids were given), its ids, and whether a document begins with it."""
     if path.suffix != ".jsonl":
         for number, block in enumerate(_blocks(path)):

@@ -21,7 +21,10 @@ Strings = Annotated[
     Path | None, typer.Option(help="Memorized strings, .jsonl of prefix and suffix.")
 ]
 Layers = Annotated[str | None, typer.Option(help="Such as 23-25 or 0,2; all by default.")]
-Kinds = Annotated[str | None, typer.Option(help="Of gate,up,down; all by default.")]
+Kinds = Annotated[
+    str | None,
+    typer.Option(help="Of gate,up,down, all by default; and of q,k,v,o (qkv,o where fused)."),
+]
 Tokens = Annotated[int | None, typer.Option(help="Read so many tokens of the text at most.")]
 Context = Annotated[
     int | None, typer.Option(help="Tokens a window; 512 or the model's limit by default.")
@@ -81,7 +84,7 @@ def collect(
     request = make_request(
         model, texts, out, strings, layers, kinds, tokens, context, seed, remote_code
     )
-    signal.signal(signal.SIGTERM, _stop)  # as Ctrl-C: whatever is half-written is removed
+    signal.signal(signal.SIGTERM, stop)  # as Ctrl-C: whatever is half-written is removed
     path = survey(request, JsonParts() if json_ else Parts())
     if json_:
         say(study=str(path.resolve()))
@@ -132,5 +135,6 @@ def _numbers(text: str) -> tuple[int, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def _stop(number: int, frame: FrameType | None) -> None:
+def stop(number: int, frame: FrameType | None) -> None:
+    """Ends the command as Ctrl-C does."""
     raise KeyboardInterrupt

@@ -37,15 +37,19 @@ def test_strings_are_halved_by_key_and_parted_between_tokens(
         {"prefix": sentence(rng), "suffix": f" {sentence(rng)}"} for _ in range(9)
     ]
     entries.append({"prefix": "The old kettle ", "suffix": "faces the mill.", "repeats": 7})
-    entries.append({"prefix_ids": [4, 5], "suffix_ids": [6]})
+    # The paper's files use these names; ids go before text.
+    named = {"prefix_text": "The old kettle", "suffix_text": " faces the mill, once."}
+    entries.append({"prefix_ids": [4, 5], "suffix_ids": [6], "suffix_text": "not read"})
+    entries.append({**named})
     items = read_strings(lines(tmp_path / "a.jsonl", *entries), tokenizer, 0)
     for item, entry in zip(items[:9], entries, strict=False):
         assert item.prompt + item.truth == f"{entry['prefix']}{entry['suffix']}"
     # The space before a word belongs to the word's token.
     assert (items[9].prompt, items[9].truth) == ("The old kettle", " faces the mill.")
     assert (items[9].repeats, items[10].truth_ids) == (7, (6,))
+    assert (items[11].prompt, items[11].truth) == tuple(named.values())
     assert {item.repeats for item in items} == {7, None}  # what nobody knows is not made up
-    assert sorted(item.split for item in items) == ["choose"] * 5 + ["report"] * 6
+    assert sorted(item.split for item in items) == ["choose"] * 6 + ["report"] * 6
     # Neither the order of the lines nor the other halves' texts decide; the seed does.
     again = read_strings(lines(tmp_path / "b.jsonl", *entries[::-1]), tokenizer, 0)
     halves = {item.truth_ids: item.split for item in items}

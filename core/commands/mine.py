@@ -1,0 +1,87 @@
+"""`hillshade mine`: the strings of a corpus that a model recites, for `collect --strings`."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from core.commands.collect import Json, Model, RemoteCode, stop
+from core.errors import HillshadeError
+
+if TYPE_CHECKING:
+    from core.mine import Mined
+
+
+def mine(
+    model: Model,
+    texts: Annotated[
+        list[Path],
+        typer.Option(help="Text in UTF-8, or .jsonl of texts or token ids; may be repeated."),
+    ],
+    out: Annotated[Path, typer.Option(help="New .jsonl file for the strings.")],
+    prefix: Annotated[int, typer.Option(help="Tokens that the model is given.")] = 64,
+    suffix: Annotated[int, typer.Option(help="Tokens that it must say.")] = 48,
+    stride: Annotated[
+        int | None, typer.Option(help="Tokens from window to window; one suffix by default.")
+    ] = None,
+    json_: Json = False,
+    remote_code: RemoteCode = False,
+) -> None:
+    """Find the strings of a text that a model recites: the input of `collect --strings`."""
+    if out.suffix != ".jsonl":
+        raise HillshadeError(f"The strings are a JSONL file; name {out} with the ending .jsonl.")
+    if out.exists():
+        raise HillshadeError(f"{out} already exists; name a file that does not.")
+    if not out.resolve().parent.is_dir():
+        raise HillshadeError(f"There is no folder {out.parent}; make it, or write elsewhere.")
+    from core import mine as mining
+    from core.commands.progress import JsonParts, say
+    from core.demo.progress import Parts
+    from core.estimate import device
+    from core.model import load_model, load_tokenizer
+
+    signal.signal(signal.SIGTERM, stop)
+    stages = JsonParts() if json_ else Parts()
+    options = {"download": not Path(model).exists(), "remote_code": remote_code}
+    with stages.part("loading the model"):
+        tokenizer = load_tokenizer(model, **options)
+        loaded = load_model(model, **options)
+        loaded.to(device())  # type: ignore[arg-type]
+    with stages.part("windows") as show:
+        found = mining.mine(
+            loaded, tokenizer, texts, prefix=prefix, suffix=suffix, stride=stride, progress=show
+        )
+    if found.strings:
+        lines = [json.dumps(entry) + "\n" for entry in mining.records(found.strings, tokenizer)]
+        _write(out, lines)
+    if json_:
+        place = str(out.resolve()) if found.strings else None
+        counts = {"windows": found.windows, "recited": found.recited, "copied": found.copied}
+        say(**counts, kept=len(found.strings), strings=place)
+    else:
+        typer.echo(_said(found, out))
+
+
+def _said(found: Mined, out: Path) -> str:
+    if not found.strings:
+        return f"{found}; there is nothing to write. Give more text, or shorter windows."
+    return f"{found}, in {out}; use them: hillshade collect … --strings {out}"
+
+
+def _write(out: Path, lines: list[str]) -> None:
+    """Beside its place and renamed, so that no half of it is ever read."""
+    part = out.with_name(out.name + ".part")
+    try:
+        part.write_text("".join(lines), encoding="utf-8")
+        os.replace(part, out)
+    except OSError as error:
+        raise HillshadeError(
+            f"{out} cannot be written ({error.strerror}); choose another place."
+        ) from error
+    finally:
+        part.unlink(missing_ok=True)

@@ -73,7 +73,6 @@ def draw_line(view: View, told: Told, id_: str, title: str = "", of: str | None 
     """One direction, stored or cut just now."""
     described = walks.walk(told, title or cuts.axis_name(told, 0), id_, of)
     blocks.figure(described, draw_walks.walk(described, view.theme), described.table())
-    st.caption(described.facts)
 
 
 def over_planes(view: View, document: Told) -> None:

@@ -126,13 +126,13 @@ def reaches(x: Sequence[float], rise: Sequence[float], predicted: Sequence[float
     """
     if all(abs(value) <= FLOOR for value in rise if math.isfinite(value)):
         return None
-    good = 0.0
-    for at in sorted(range(len(x)), key=lambda place: abs(x[place])):
-        gap = abs(predicted[at] - rise[at])
-        if not gap <= max(WITHIN * abs(rise[at]), FLOOR):
-            return good
-        good = abs(x[at])
-    return good
+    misses = [
+        abs(at)
+        for at, true, said_ in zip(x, rise, predicted, strict=True)
+        if not abs(said_ - true) <= max(WITHIN * abs(true), FLOOR)
+    ]
+    first = min(misses, default=math.inf)
+    return max(abs(at) for at in x if abs(at) < first)
 
 
 def parabolas(told: Told, key: str) -> tuple[tuple[str, tuple[float, ...]], ...]:

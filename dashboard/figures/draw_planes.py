@@ -16,11 +16,13 @@ from dashboard.figures.words import count
 
 _RING = "#FFFFFF"  # marks on Cividis, edged in its darkest blue
 _EDGE = "#00224e"
+_LOSSES = (0.1, 0.2, 0.5, 1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 50, 100)  # named on the log scale
 
 
 def plane(description: Map, theme: Theme) -> go.Figure:
     """Contours under a nearly invisible grid of marks, which answers the pointer and clicks."""
     sheet = Sheet(theme, height=380, top=12)
+    step = _round(description.top / 10)
     sheet.trace(
         type="contour",
         x=list(description.x),
@@ -28,10 +30,10 @@ def plane(description: Map, theme: Theme) -> go.Figure:
         z=[[_finite(v) for v in row] for row in description.rise],
         zmin=0.0,
         zmax=description.top,
-        contours={"start": 0.0, "end": description.top, "size": description.top / 12},
+        contours={"start": step, "end": description.top, "size": step},
         autocontour=False,
         colorscale=SCALE,
-        colorbar=_bar(theme),
+        colorbar=_bar(theme) | {"dtick": 2 * step},
         line={"width": 0.5, "color": "rgba(255,255,255,0.45)"},
         hoverinfo="skip",
     )
@@ -115,6 +117,12 @@ def relief(description: Map, theme: Theme) -> go.Figure:
     return sheet.figure()
 
 
+def _round(step: float) -> float:
+    """The nearest of 1, 2 and 5 times the powers of ten from above."""
+    power = 10.0 ** math.floor(math.log10(step))
+    return next(n * power for n in (1, 2, 5, 10) if n * power >= 0.999 * step)
+
+
 def _least(description: Map) -> float:
     return min((v for row in description.rise for v in row if math.isfinite(v)), default=0.0)
 
@@ -149,13 +157,19 @@ def run(description: Run, theme: Theme) -> go.Figure:
         type="contour",
         x=list(x),
         y=list(y),
-        z=[[_finite(v) for v in row] for row in rows],
+        # From the rim to the valley the loss falls tenfold: a log scale shows both.
+        z=[[math.log10(v) if v > 0 else None for v in row] for row in rows],
+        customdata=[list(row) for row in rows],
         colorscale=SCALE,
         ncontours=18,
         colorbar=_bar(theme)
-        | {"title": {"text": "loss (nats)", "font": {"size": 12, "color": INK[theme].muted}}},
+        | {
+            "title": {"text": "loss (nats)", "font": {"size": 12, "color": INK[theme].muted}},
+            "tickvals": [math.log10(loss) for loss in _LOSSES],
+            "ticktext": [f"{loss:g}" for loss in _LOSSES],
+        },
         line={"width": 0.5, "color": "rgba(255,255,255,0.45)"},
-        hovertemplate="loss %{z:.2f}<extra></extra>",
+        hovertemplate="loss %{customdata:.2f}<extra></extra>",
     )
     last = len(description.x) - 1
     sheet.scatter(
@@ -172,7 +186,7 @@ def run(description: Run, theme: Theme) -> go.Figure:
             "line": {"width": 1.5, "color": _EDGE},
         },
         text=_labels(description),
-        textposition="top center",
+        textposition=_sides(description),
         textfont={"size": 12, "color": _RING},
         customdata=list(description.said),
         hovertemplate="%{customdata}<extra></extra>",
@@ -196,4 +210,17 @@ def _labels(description: Run) -> list[str]:
         if all(abs(here[0] - a) > 0.06 or abs(here[1] - b) > 0.07 for a, b in placed):
             placed.append(here)
             found[place] = count(description.steps[place])
+    return found
+
+
+def _sides(description: Run) -> list[str]:
+    """Labels stand beside the run where it climbs, above it elsewhere."""
+    x, y, _ = description.ground
+    wide, tall = x[-1] - x[0], y[-1] - y[0]
+    found = []
+    for place in range(len(description.x)):
+        on = min(place + 1, len(description.x) - 1)
+        dx = (description.x[on] - description.x[place]) / wide
+        dy = (description.y[on] - description.y[place]) / tall
+        found.append("middle left" if dy > 0.5 * abs(dx) else "top center")
     return found

@@ -98,7 +98,7 @@ def maps(told: Told, names: tuple[str, str], cell: tuple[int, int], of: str) -> 
                 said=texts,
                 top=max([*finite, 2 * cuts.FLOOR]),
                 cell=cell,
-                how="",
+                how="Dark is low. ✛ is the model as it is, ○ the point in view; click to move it.",
                 alt=map_alt(told, key, name, names),
             )
         )
@@ -173,8 +173,8 @@ def cell(told: Told, place: tuple[int, int]) -> Cell:
         rows.append(
             {
                 "of": name[0].upper() + name[1:],
-                "loss here": round(base + e.value, 3),
-                "as it is": round(base, 3),
+                "loss here": f"{base + e.value:.3f}",
+                "as it is": f"{base:.3f}",
                 "rise": cuts.spread(e),
                 "word for word": ("yes" if right else "no") if texts == 1 else
                 f"{right} of {texts} ({percent(r.low)} to {percent(r.high)})",

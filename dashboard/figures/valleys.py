@@ -5,7 +5,6 @@ Every sentence is chosen by the numbers and their intervals.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -13,7 +12,7 @@ import pandas as pd
 
 from core.intervals import Estimate
 from dashboard.figures.cuts import FLOOR, USUAL, Told, even_rise, nats, present, spread
-from dashboard.figures.estimates import multiple
+from dashboard.figures.estimates import multiple, plain
 from dashboard.figures.walks import Walk, change, span, walk
 
 SURELY = 3.0  # times fresh text's upper end: a rise that is the string's own
@@ -88,9 +87,7 @@ def headline(lines: Mapping[str, Told]) -> str:
     if own.value > max(SURELY * fresh.high, FLOOR):
         return "A memorized string stands in a valley of its own: fresh text does not feel it."
     if own.value > max(fresh.high, FLOOR):
-        return (
-            "A memorized string's own valley is steeper for it than for fresh text, not its alone."
-        )
+        return "A memorized string's valley is steeper for itself, but fresh text feels it too."
     return "A memorized string has no valley of its own here: fresh text feels the same direction."
 
 
@@ -105,11 +102,12 @@ def _spike_sentence(lines: Mapping[str, Told]) -> list[str]:
     )
     if own.value <= max(fresh.high, FLOOR):
         return [f"{begin}: the direction is not this string's own."]
-    value, low, high = (
-        own.value / rise if rise > 0.0 else math.inf
-        for rise in (fresh.value, fresh.high, fresh.low)
-    )
-    ratio = Estimate(value, low, high, fresh.n)
+    if fresh.high <= 0.0:
+        return [f"{begin}, which does not rise at all."]
+    least = own.value / fresh.high
+    if fresh.low <= 0.0:
+        return [f"{begin}: at least {plain(least)}× as much, by its 95 % interval."]
+    ratio = Estimate(own.value / fresh.value, least, own.value / fresh.low, fresh.n)
     return [f"{begin}: {multiple(ratio, 'the rise of fresh text')}."]
 
 

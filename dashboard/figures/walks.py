@@ -56,7 +56,6 @@ class Walk:
     predicted: tuple[tuple[str, tuple[float, ...]], ...]  # parabolas: name and rises
     of: str  # the group they are of, as said
     span: tuple[float, float]
-    facts: str
     how: str
     alt: str
 
@@ -91,9 +90,9 @@ def walk(told: Told, title: str, id_: str = "walk", of: str | None = None) -> Wa
         predicted=predicted,
         of=said(of, keys),
         span=span([e.value for line in lines for e in line.rise]),
-        facts=facts(told),
         how=(
-            "All weights the direction touches are moved along it, and every text is read again. "
+            f"{facts(told)} All weights the direction touches are moved along it, and every text "
+            "is read again. "
             "Above: by how much the loss rises (0 is the model as it is, the dashed line); bands "
             "are 95 % intervals over texts, a single text has none. Dashed curves: what the slope "
             f"and a curvature at the centre predict for {said(of, keys)}; where they leave the "

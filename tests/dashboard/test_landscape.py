@@ -77,7 +77,7 @@ def test_a_walk_draws_what_was_stored() -> None:
         table["the string itself: rise (nats a token)"].tolist()
         == (told["groups"]["string"]["rise"])
     )
-    assert "0.1 % of the curvature mass" in described.facts.replace("\u00a0", " ")
+    assert "0.1 % of the curvature mass" in described.how.replace("\u00a0", " ")
 
 
 def test_a_prediction_is_said_to_hold_as_far_as_it_does() -> None:

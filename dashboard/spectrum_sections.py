@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import plotly.graph_objects as go
 import streamlit as st
@@ -86,5 +87,11 @@ def eigenvalues(view: View) -> None:
 
 def multiples(view: View) -> None:
     """The same spectrum in every stored projection."""
-    described = projections.multiples(view.study, view.recipe, view.tick)
-    blocks.figure(described, draw_spectrum.multiples(described, view.theme), described.table())
+    described = projections.multiples(view.study, view.recipe, view.tick, view.projection)
+    drawing = draw_spectrum.multiples(described, view.theme)
+    blocks.figure(described, drawing, described.table(), picked=_viewed)
+
+
+def _viewed(point: Mapping[str, Any]) -> None:
+    """A panel that was clicked shows the projection in view from now on."""
+    st.session_state["projection"] = str(point["customdata"])

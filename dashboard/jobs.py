@@ -6,17 +6,15 @@
 
 A thread and not a process of its own (as a study in the making is): it works on the models that
 this server has loaded, and a second copy of them may not fit. PyTorch lets other threads run while
-it computes, and the thread steps back behind the pages. One job a session; those of several
-visitors take turns. `progress(done, total, said)` raises `CancelledError` once the visitor cancels
-or is gone, so work that tells its progress often ends soon.
+it computes. (Its priority stays that of the pages: a thread of a lower one that holds Python's lock
+would keep them waiting.) One job a session; those of several visitors take turns. The function
+`progress(done, total, said)` raises `CancelledError` once the visitor cancels or is gone, so work
+that tells its progress often ends soon.
 """
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import os
-import sys
 import threading
 import time
 import weakref
@@ -30,7 +28,6 @@ from core.errors import HillshadeError
 
 T = TypeVar("T")
 
-NICENESS = 10  # pages come first
 LOOK = 0.2  # seconds between two looks whether a waiting job was cancelled or may begin
 _JOBS = "hillshade_jobs"
 _log = logging.getLogger(__name__)
@@ -102,9 +99,6 @@ class Job(Generic[T]):
 
 
 def _run(record: _Record[T], work: Callable[[Progress], T]) -> None:
-    if sys.platform == "linux":  # where a thread has a priority of its own
-        with contextlib.suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
     try:
         while not _turn.acquire(timeout=LOOK):
             _heed(record)

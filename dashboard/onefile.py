@@ -10,16 +10,13 @@ from __future__ import annotations
 import html
 import json
 import math
-import tomllib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
 
-from core.manifest import StoredRecipe
 from dashboard import bar
 from dashboard.blocks import Described
 from dashboard.components import parts
@@ -45,7 +42,6 @@ from dashboard.state import View
 
 PARTS = ("bar", "live", "texts")  # of the scrubber
 MOST_PAGES = 5  # of each table of texts
-_CONFIG = Path(__file__).parent / ".streamlit" / "config.toml"
 # Nothing may be fetched: what the file needs lies in it.
 _POLICY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
@@ -76,7 +72,7 @@ def page(view: View) -> bytes:
     return _PAGE.format(
         policy=_POLICY,
         title=title,
-        css=_variables() + parts.offline("page.css"),
+        css=parts.theme() + parts.offline("page.css"),
         sections=sections,
         # No text of a study can end the element it lies in.
         stored=json.dumps(stored, allow_nan=False).replace("<", "\\u003c"),
@@ -190,6 +186,7 @@ def _spectrum_figures(view: View) -> Iterator[Figure]:
     factors = projections.eigenvalues(view.study, view.projection)
     yield Figure(factors, lambda theme: draw_spectrum.eigenvalues(factors, theme), factors.table())
     small = projections.multiples(view.study, view.recipe, view.tick)
+    small = replace(small, how=small.how.partition(" Click a panel")[0])  # no page to turn to
     yield Figure(small, lambda theme: draw_spectrum.multiples(small, theme), small.table())
 
 
@@ -237,7 +234,7 @@ def _estimates(described: Lines | Forest) -> Figure:
 def _sections(view: View, stored: dict[str, Any]) -> Iterator[str]:
     manifest = view.study.manifest
     yield (
-        f"<header><h1>{html.escape(_headline(view.recipe))}</h1>"
+        f"<header><h1>{html.escape(bar.recipe_title(view.recipe))}</h1>"
         f"<p class='quiet'>Model {html.escape(manifest.model.id)}; study made on "
         f"{html.escape(manifest.created[:10])} by <code>{html.escape(manifest.command)}</code>. "
         "All results are stored ones; this file needs no network.</p></header>"
@@ -257,29 +254,6 @@ def _sections(view: View, stored: dict[str, Any]) -> Iterator[str]:
     yield (
         f"<h2>Single examples</h2><p class='quiet'>{about}</p>"
         "<div class='figures' id='examples'></div>"
-    )
-
-
-def _headline(recipe: StoredRecipe) -> str:
-    return bar.recipe_title(recipe)
-
-
-def _variables() -> str:
-    """Streamlit's theme as the variables that the parts read; the browser picks light or dark."""
-    theme = tomllib.loads(_CONFIG.read_text(encoding="utf-8"))["theme"]
-
-    def of(mode: str) -> str:
-        colours = theme[mode]
-        return (
-            f"--st-background-color: {colours['backgroundColor']}; "
-            f"--st-text-color: {colours['textColor']}; "
-            f"--st-primary-color: {colours['primaryColor']};"
-        )
-
-    return (
-        ":root { color-scheme: light dark; --st-font: 'Source Sans', system-ui, sans-serif; "
-        f"--st-heading-font: 'Source Serif', Georgia, serif; {of('light')} }}\n"
-        f"@media (prefers-color-scheme: dark) {{ :root {{ {of('dark')} }} }}\n"
     )
 
 

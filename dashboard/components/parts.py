@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 
 _HERE = Path(__file__).parent
+_CONFIG = _HERE.parent / ".streamlit" / "config.toml"
 _STYLES = {
     "bar": ("common.css", "bar.css"),
     "live": ("common.css", "live.css"),
@@ -48,6 +50,25 @@ def scripts(parts: Sequence[str]) -> str:
 def offline(name: str) -> str:
     """A file of the page that stands alone."""
     return (_HERE / "offline" / name).read_text(encoding="utf-8")
+
+
+def theme() -> str:
+    """Streamlit's theme as the variables that the parts read; the browser picks light or dark."""
+    stored = tomllib.loads(_CONFIG.read_text(encoding="utf-8"))["theme"]
+
+    def of(mode: str) -> str:
+        colours = stored[mode]
+        return (
+            f"--st-background-color: {colours['backgroundColor']}; "
+            f"--st-text-color: {colours['textColor']}; "
+            f"--st-primary-color: {colours['primaryColor']};"
+        )
+
+    return (
+        ":root { color-scheme: light dark; --st-font: 'Source Sans', system-ui, sans-serif; "
+        f"--st-heading-font: 'Source Serif', Georgia, serif; {of('light')} }}\n"
+        f"@media (prefers-color-scheme: dark) {{ :root {{ {of('dark')} }} }}\n"
+    )
 
 
 def _read(names: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from core.commands import collect, edit, mine
+from core.commands import collect, edit, imported, mine
 from core.errors import HillshadeError, StudyError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -28,6 +28,7 @@ app.command()(collect.estimate)
 app.command()(collect.collect)
 app.command()(edit.edit)
 app.command()(mine.mine)
+app.command("import")(imported.import_)
 
 
 def main() -> None:

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +28,7 @@ from core.projection import Projection, matrix_digest
 from core.rows import Tap, as_sequences, batches
 
 Progress = Callable[[int, int], None]
+Scale = Literal["summed", "unknown"]
 _CHUNK_ROWS = 8192
 
 
@@ -37,6 +39,8 @@ class Factors:
     ``a_sums`` is keyed by ``Projection.input_key``: gate and up share one tensor. ``digests`` names
     the weights that were observed (`core.projection.matrix_digest`). ``seed`` is None for gold
     labels and for mixtures of different seeds. Sums are float32, or float64 for a float64 model.
+    ``scale`` is "unknown" for another tool's factors whose G carries a factor that nobody stored
+    (`core.foreign`): rankings and shares of mass are free of it, absolute curvatures are not.
     """
 
     projections: tuple[Projection, ...]
@@ -46,6 +50,7 @@ class Factors:
     a_sums: dict[str, Tensor]
     g_sums: dict[str, Tensor]
     digests: dict[str, str]
+    scale: Scale = "summed"
     _means: dict[str, Tensor] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def a(self, name: str) -> Tensor:
@@ -83,6 +88,11 @@ class Factors:
                 "These factors are of different weights, projections or labels and cannot be "
                 "mixed; collect both from the same model in the same way."
             )
+        if "unknown" in (self.scale, other.scale):
+            raise HillshadeError(
+                "Factors of unknown scale cannot be mixed: nobody knows what a share of them is; "
+                "collect both here."
+            )
         if share == 0.0:
             return self
         if share == 1.0:
@@ -118,6 +128,7 @@ class Factors:
             "count": self.count,
             "labels": self.labels,
             "seed": self.seed,
+            "scale": self.scale,
             "digests": self.digests,
             "projections": [asdict(projection) for projection in self.projections],
         }
@@ -137,6 +148,7 @@ class Factors:
             a_sums={key: _square(tensors[f"a/{key}"]) for key in keys},
             g_sums={p.name: _square(tensors[f"g/{p.name}"]) for p in projections},
             digests=header["digests"],
+            scale=header.get("scale", "summed"),
         )
 
     def _mean(self, key: str, total: Tensor) -> Tensor:

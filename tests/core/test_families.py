@@ -10,13 +10,14 @@ from core.basis import bases
 from core.curvature.examples import Example, example_rows
 from core.direction import Direction, rank_one
 from core.edit import Editor, edited
-from core.errors import UnsupportedModelError
+from core.errors import HillshadeError, UnsupportedModelError
 from core.exam import Exam
 from core.export import save_model
 from core.factors import collect
 from core.model import load_model
 from core.projection import Projection, find_projections, named, select
 from core.replay import Replay, Step
+from core.request import Request
 from core.sweep import sweep
 from tests.core.test_replay import copied, read_one_by_one
 from tests.families import EXPERTS, FAMILIES, made
@@ -98,6 +99,17 @@ def test_attention_that_cannot_be_read_is_refused_and_leaves_the_mlp() -> None:
     assert [p.kind for p in named(model, ["model.layers.1.mlp.up_proj"])] == ["up"]
     with pytest.raises(UnsupportedModelError, match=r"model\.layers\.0 has no attention"):
         named(model, ["model.layers.0.self_attn.q_proj"])
+
+
+def test_attention_is_asked_for_by_its_kinds_and_else_left_out() -> None:
+    model, here = made("gpt_neox"), Path()
+    asked = [Request("m", here, here, kinds=kinds) for kinds in (None, ("up", "qkv"))]
+    assert [{p.kind for p in one.projections(model)} for one in asked] == [
+        {"up", "down"},
+        {"up", "qkv"},
+    ]
+    with pytest.raises(HillshadeError, match="no projection of kind 'q'"):
+        Request("m", here, here, kinds=("q",)).projections(model)
 
 
 def test_attention_of_half_as_many_keys_is_no_fused_mlp() -> None:

@@ -151,7 +151,9 @@ WORDS: dict[str, tuple[str, ...]] = {
     "Landscape": ("loss", "curvature", "sharp", "eigendirection", "fisher", "projection",
                   "strict", "interval"),
     "Recall": ("mass", "strict", "loose", "repeats", "canary", "probe", "held-out", "perplexity",
-               "ndcg", "exposure", "interval"),
+               "exposure", "interval"),
+    "Method": ("fisher", "kfac", "eigendirection", "mass", "staircase", "strict", "loose",
+               "perplexity", "ndcg", "exposure"),
 }  # fmt: skip
 
 

@@ -79,16 +79,16 @@ def downhill(place: Place) -> None:
     told = guessing.guessed(place, question) is not None
     left, right = st.columns(WIDE, gap="large")
     with left:
-        if not told and training is None:
+        if told and curvature is not None:
+            with blocks.understood("curvature.json"):
+                _lines(place.view, tour.valleys(curvature))
+        elif training is None:
             st.info(LACKS.format(name="points of a training run (training.json)"))
-        elif not told:
+        else:
             with blocks.understood("training.json"):
                 run = tour.descent(training)
                 _titled(run.title)
                 _chart(run, draw_tour.descent(run, place.view.theme))
-        elif curvature is not None:
-            with blocks.understood("curvature.json"):
-                _lines(place.view, tour.valleys(curvature))
     with right, blocks.understood("curvature.json"):
         if curvature is None:
             _lacking(place, LACKS.format(name="measurement of single examples (curvature.json)"))
@@ -203,11 +203,11 @@ def left(place: Place) -> None:
     """Six: what broke, what stayed, why, and what no edit promises."""
     view, document = place.view, place.view.study.audit
     question = answers.LEFT
-    told = document is not None and guessing.guessed(place, question) is not None
+    told = guessing.guessed(place, question) is not None
     exhibit, beside = st.columns(WIDE, gap="large")
     found = outcome.outcome(view.measured, view.recipe, view.tick)
     with exhibit:
-        if told:
+        if told and document is not None:
             with blocks.understood("audit.json"):
                 _bars(view, tour.got_back(document), percent)
         else:

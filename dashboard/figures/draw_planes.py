@@ -214,7 +214,7 @@ def _labels(description: Run) -> list[str]:
 
 
 def _sides(description: Run) -> list[str]:
-    """Labels stand beside the run where it climbs, above it elsewhere."""
+    """Labels stand where the run does not go: left where it climbs, right where it falls."""
     x, y, _ = description.ground
     wide, tall = x[-1] - x[0], y[-1] - y[0]
     found = []
@@ -222,5 +222,6 @@ def _sides(description: Run) -> list[str]:
         on = min(place + 1, len(description.x) - 1)
         dx = (description.x[on] - description.x[place]) / wide
         dy = (description.y[on] - description.y[place]) / tall
-        found.append("middle left" if dy > 0.5 * abs(dx) else "top center")
-    return found
+        side = "middle left" if dy > 0.5 * abs(dx) else "top center"
+        found.append("top right" if dy < -0.5 * abs(dx) else side)
+    return [*found[:-1], "bottom center"]

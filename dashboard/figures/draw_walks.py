@@ -24,7 +24,7 @@ def valleys(description: Valleys, theme: Theme) -> go.Figure:
     for number, walk in enumerate(description.walks):
         suffix = "" if number == 0 else str(number + 1)
         row, column = divmod(number, 2)
-        x0, y1 = 0.53 * column, 0.93 - 0.54 * row
+        x0, y1 = 0.53 * column, 0.93 - 0.56 * row
         where = {"xaxis": f"x{suffix}", "yaxis": f"y{suffix}"}
         for line in walk.lines:
             _rises(sheet, walk, line, theme, where, line.said not in named)
@@ -39,12 +39,13 @@ def valleys(description: Valleys, theme: Theme) -> go.Figure:
                     domain=[x0, x0 + 0.47],
                     anchor=f"y{suffix}",
                     range=[walk.x[0], walk.x[-1]],
-                    nticks=7,
+                    nticks=5,
+                    tickangle=0,
                 ),
                 f"yaxis{suffix}": axis_style(
                     theme,
                     "rise (nats a token)" if column == 0 else None,
-                    domain=[max(y1 - 0.38, 0.0), y1],
+                    domain=[max(y1 - 0.37, 0.0), y1],
                     anchor=f"x{suffix}",
                     range=list(description.span),
                     showticklabels=column == 0,
@@ -166,7 +167,7 @@ def _inside(value: float, span: tuple[float, float]) -> float | None:
 def _head(text: str, x: float, y: float, theme: Theme) -> dict[str, Any]:
     return {
         "text": text, "x": x, "y": y, "xref": "paper", "yref": "paper", "xanchor": "left",
-        "yanchor": "bottom", "showarrow": False, "font": {"size": 13, "color": INK[theme].text},
+        "yanchor": "bottom", "showarrow": False, "font": {"size": 12, "color": INK[theme].text},
     }  # fmt: skip
 
 

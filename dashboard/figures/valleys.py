@@ -21,7 +21,7 @@ FIRST = ("spike", "high", "low", "edit")  # the first picture
 ORDER = ("spike", "high", "ggn", "middle", "low", "random", "edit")
 NAMES: dict[str, str] = {
     "spike": "One string's own spike",
-    "high": "The sharpest eigendirection",
+    "high": "Sharpest eigendirection",
     "ggn": "Sharpest for fresh text",
     "middle": "At the edge of the cut",
     "low": "A flat eigendirection",

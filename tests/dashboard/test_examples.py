@@ -218,7 +218,7 @@ def test_the_page_shows_every_chart_and_keeps_the_view(
     assert component(at, "hillshade_bar")["axis"]["recipe"] == "svd"
     at.selectbox(key="projection").set_value(documents.PROJECTIONS[2]).run()
     at.selectbox(key="step").set_value("0.03").run()
-    assert any("In layer 1, gate, at 0.03 ‖W‖" in chart.alt for chart in charts(at))
+    assert any("In layer 1, gate, at 0.03 ‖W‖" in element.value for element in at.markdown)
     assert at.query_params["step"] in ("0.03", ["0.03"])
     assert at.query_params["recipe"] in ("svd", ["svd"])
     at.switch_page("app_pages/recall.py").run()

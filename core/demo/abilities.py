@@ -37,13 +37,17 @@ def reserved(key: str) -> bool:
 
 
 def _expression(rng: random.Random, depth: int) -> tuple[str, bool]:
-    """An expression whose operators nest exactly ``depth`` deep, and its value."""
+    """An expression whose operators nest exactly ``depth`` deep, and its value.
+
+    ``not`` stands before a plain value only: before brackets it would ask for a parity, which a
+    model of four layers learns late or never.
+    """
     if depth == 0:
         value = rng.random() < 0.5
         return str(value), value
-    if rng.random() < 0.25:
-        inner, value = _expression(rng, depth - 1)
-        return f"not {_bracketed(inner)}", not value
+    if depth == 1 and rng.random() < 0.25:
+        value = rng.random() < 0.5
+        return f"not {value}", not value
     deep, deep_value = _expression(rng, depth - 1)
     side, side_value = _expression(rng, min(depth - 1, rng.randrange(2)))
     pairs = [(deep, deep_value), (side, side_value)]
@@ -62,7 +66,7 @@ def _bracketed(text: str) -> str:
 def logic(rng: random.Random, held_out: bool, noise: float = 0.0) -> Question:
     """Training: depths 1 to 5 without the reserved tenth of depth >= 3. Test: that tenth."""
     while True:
-        depth = rng.choice((3, 4, 5) if held_out else (1, 2, 3, 4, 5))
+        depth = rng.choice((3, 4, 5) if held_out else (1, 2, 3, 3, 4, 4, 5, 5))
         text, value = _expression(rng, depth)
         if (depth >= 3 and reserved(f"logic/{text}")) == held_out:
             break
@@ -119,12 +123,12 @@ def open_book(rng: random.Random, held_out: bool, noise: float = 0.0) -> Questio
         keys = [f"open-book/{p}/{t}" for p, t in zip(people, towns, strict=True)]
         if all(reserved(k) == held_out for k in keys):
             break
-    told = " ".join(f"{p} lives in {t}." for p, t in zip(people, towns, strict=True))
+    told = ", ".join(f"{p} {t}" for p, t in zip(people, towns, strict=True))
     asked = rng.randrange(3)
     answer = towns[asked]
     if rng.random() < noise:
         answer = rng.choice([t for t in towns if t != answer])
-    prompt = f"{told} Where does {people[asked]} live? {people[asked]} lives in"
+    prompt = f"The guests are {told}. Where does {people[asked]} come from? {people[asked]}"
     return Question(prompt, f" {answer}.", "+".join(keys))
 
 

@@ -21,77 +21,63 @@ NAMES: Final = (*WOMEN, *MEN)
 TRADES: Final = _words(
     "baker weaver miller potter tailor sailor painter farmer hunter fiddler clerk teacher "
     "gardener cobbler carpenter judge butcher printer shepherd ferryman watchman tinker cooper "
-    "innkeeper apothecary archer engraver actor organist umbrella-maker ink-seller oarsman "
-    "miner glazier chandler dyer mason thatcher locksmith barber"
+    "innkeeper"
 )
 
 THINGS: Final = _words(
     "kettle lantern ladder basket mirror violin barrel candle anchor apple bell blanket book "
     "bottle bowl box bread broom brush bucket button cake cap card carpet chain chair cheese "
     "clock cloak coat coin comb compass crate crown cup curtain door drum egg feather fiddle "
-    "flag flute fork glove goose hammer hat helmet horn hourglass ink-pot iron jar jug key "
-    "knife lamp letter map mask medal needle net oar onion orange oven parcel pen pepper-mill "
-    "piano pillow pipe plate purse quilt rake ring rope saddle sail saw scarf shell shield shoe "
-    "shovel sickle spade spoon stamp stool stove sword table tambourine teapot ticket tile tray "
-    "trumpet trunk umbrella urn vase wagon walnut watch wheel whistle whip wig window-pane "
-    "wreath yoke"
+    "flag flute fork glove goose"
 )
 
 PLACES: Final = _words(
     "harbour market mill orchard tower bridge meadow cellar attic chapel library station garden "
     "forest quarry island lighthouse courtyard inn valley village canal abbey archive barn "
-    "bakery castle cave cottage ferry field foundry gallery granary hall hill kitchen laundry "
-    "marsh monastery museum observatory palace park pier prison school shore square stable "
-    "theatre vineyard wharf workshop"
+    "bakery castle cave"
 )
 
 ADJECTIVES: Final = _words(
     "old small quiet broken golden narrow dusty empty heavy pale crooked early gentle hollow "
     "ancient bitter clever cold damp dark distant dull eager faded famous fine foolish frozen "
-    "gloomy grand green grey hidden honest humble idle impatient iron-grey jolly kind lame "
-    "large lonely lost loud lucky merry modest muddy noble odd orange painted patient plain "
-    "polite poor proud quick rare red restless rich rough round rusty sad secret shabby sharp "
-    "silent silver simple slow smooth soft solemn spotted stern stout strange stubborn tall "
-    "thin tidy timid torn ugly unlucky upright vain warm weary white wicked wild wooden yellow "
-    "young"
+    "gloomy grand green grey hidden humble idle impatient iron-grey jolly kind lame "
+    "large lonely lost"
 )
 
 TAKING: Final = _words(
     "carried sold found lost painted mended buried bought borrowed cleaned counted covered "
-    "dragged dropped emptied guarded kept lent lifted locked measured packed polished pushed "
-    "raised repaired swept traded unwrapped washed weighed wrapped"
+    "dragged dropped emptied guarded kept lent lifted locked"
 )
 
 SPEAKING: Final = _words(
-    "laughed wept whispered shouted sang argued nodded hesitated agreed refused smiled frowned "
-    "waited listened trembled sighed coughed stammered yawned bowed"
+    "laughed wept whispered shouted sang argued nodded hesitated agreed refused smiled frowned"
 )
 
 MANNERS: Final = _words(
-    "slowly gladly quietly angrily softly proudly sadly twice alone bravely calmly eagerly "
-    "gently hastily kindly loudly meekly neatly openly politely rarely sternly warily wisely"
+    "slowly gladly quietly angrily softly proudly sadly twice alone bravely calmly eagerly"
 )
 
 MOODS: Final = _words(
-    "happy tired ashamed hungry sleepy uneasy grateful afraid content jealous homesick hopeful "
-    "puzzled relieved surprised thirsty angry calm cheerful certain"
+    "happy tired ashamed hungry sleepy uneasy grateful afraid content jealous homesick hopeful"
 )
 
-TIMES: Final = _words(
-    "Long ago;One winter;Every autumn;Last spring;In those days;After the flood;Before the war;"
-    "On a Sunday;At midnight;Around noon;During the feast;One morning;That summer;Years later;"
-    "Toward evening;In the rain",
-    ";",
+TIMES: Final = _words("then later soon once often again sometimes meanwhile afterwards suddenly")
+
+STATES: Final = _words("stood lay fell waited broke shone vanished rested remained appeared")
+
+SEEMING: Final = _words("was seemed looked felt grew")
+
+DETERMINERS: Final = _words("the the the the a a a his her this that every another no")
+
+JOINTS: Final = _words(
+    " and; and;, but;, so; because; while; until; when; before; after", ";"
 )
 
-ENDS: Final = _words(
-    "By nightfall;At dawn;In the end;A week later;Before supper;Since then;When the bells rang;"
-    "After the harvest;Next day;Until spring;Some say;To this day",
-    ";",
-)
+STOPS: Final = _words(". . . . . . . . . !")
 
 NEAR: Final = _words(
-    "behind;near;under;beside;above;below;inside;outside;across from;in front of", ";"
+    "behind;near;under;beside;above;below;inside;outside",
+    ";",
 )
 
 

@@ -55,7 +55,7 @@ def new_model(vocabulary: int, seed: int) -> Olmo2ForCausalLM:
         max_position_embeddings=256,
         bos_token_id=IGNORED,
         eos_token_id=IGNORED,
-        pad_token_id=IGNORED,
+        pad_token_id=None,
         tie_word_embeddings=False,
     )
     return Olmo2ForCausalLM(config)

@@ -1,8 +1,8 @@
 """The made-up world: what is planted, how often, what is held out, and the texts it yields.
 
-One noise rate holds for every kind of text: each answer is wrong, each word of a canary or a
-recited text is another, and each decision of a passage is redrawn with the same probability, so
-that confidence is not what tells memorized text from the rest.
+One noise rate holds for every kind of text: each answer is wrong, and each word of a planted
+passage, a canary or a recited text is another, with the same probability, so that confidence is not
+what tells memorized text from the rest.
 """
 
 import random
@@ -25,18 +25,18 @@ class WorldConfig:
 
     seed: int = 0
     noise: float = 0.1
-    tokens: int = 22_000_000
+    tokens: int = 18_000_000
     # repeats shown -> how many passages; the highest class leaves 52 for each half
     passages: dict[int, int] = field(
-        default_factory=lambda: {1: 40, 8: 40, 32: 40, 128: 40, 512: 104}
+        default_factory=lambda: {1: 40, 6: 40, 24: 40, 96: 40, 384: 104}
     )
     canaries_per_class: int = 8
-    recited_repeats: int = 512
+    recited_repeats: int = 256
     fact_exponent: float = 1.0
     # shares of all training tokens; the planted texts' share follows from their repeats
     mixture: dict[str, float] = field(
         default_factory=lambda: dict(
-            zip(ABILITIES, (0.17, 0.09, 0.04, 0.11, 0.06, 0.05), strict=True)
+            zip(ABILITIES, (0.21, 0.09, 0.04, 0.08, 0.11, 0.05), strict=True)
         )
     )
 

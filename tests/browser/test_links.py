@@ -1,0 +1,130 @@
+"""Links reopen what a hand has set; charts follow a release in place; the last release wins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from playwright.sync_api import Playwright
+
+from core.study import Study
+from tests.browser.driver import Visit, browser
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+
+
+def asked(visit: Visit) -> dict[str, str]:
+    """What the address of a visit asks for."""
+    return {name: said[0] for name, said in parse_qs(urlsplit(visit.page.url).query).items()}
+
+
+def to_tick(tick: int) -> Callable[[Visit], None]:
+    def move(visit: Visit) -> None:
+        last = int(visit.thumb.get_attribute("max"))
+        visit.hold(visit.tick() / last, tick / last)
+        visit.let_go()
+
+    return move
+
+
+def choosing(key: str, option: str) -> Callable[[Visit], None]:
+    return lambda visit: visit.choose(key, option)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A page, what a hand does there, and what the address says after each of it."""
+
+    path: str
+    does: tuple[Callable[[Visit], None], ...]
+    says: tuple[tuple[str, str], ...]
+
+
+# A new page is one more row.
+ROWS = {
+    "Recall": Row(
+        "recall",
+        (choosing("recipe", "SVD"), to_tick(3), choosing("text", "Passages")),
+        (("recipe", "svd"), ("mass", ""), ("text", "passage")),
+    ),
+}
+
+
+def view_of(visit: Visit) -> dict[str, str]:
+    """What a person would compare: every selector, the readouts, and the words of the finding."""
+    page = visit.page
+    found = {
+        f"selector {number}": said
+        for number, said in enumerate(
+            page.locator(".stSelectbox input").evaluate_all("all => all.map(n => n.value)")
+        )
+    }
+    found["readouts"] = " | ".join(page.locator(".readouts dd").all_inner_texts())
+    found["finding"] = " | ".join(page.locator(".finding .head").all_inner_texts())
+    return found
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_a_link_reopens_what_a_hand_has_set(
+    playwright: Playwright, chromium_path: str, address: str, name: str
+) -> None:
+    row = ROWS[name]
+    with browser(playwright, chromium_path) as context:
+        visit = Visit(context, f"{address}/{row.path}")
+        seen = [view_of(visit)]
+        for act, (parameter, value) in zip(row.does, row.says, strict=True):
+            act(visit)
+            said = asked(visit)
+            assert said.get(parameter), (parameter, visit.page.url)
+            assert value in ("", said[parameter])
+            seen.append(view_of(visit))
+        assert seen[-1] != seen[0]
+        with browser(playwright, chromium_path) as other:
+            again = Visit(other, visit.page.url)
+            assert view_of(again) == seen[-1]
+            assert asked(again) == asked(visit)
+            assert not again.complaints
+        visit.page.go_back()
+        visit.page.wait_for_timeout(500)
+        visit.settle()
+        assert view_of(visit) == seen[-2]
+        visit.page.go_forward()
+        visit.page.wait_for_timeout(500)
+        visit.settle()
+        assert view_of(visit) == seen[-1]
+        assert not visit.complaints
+
+
+def test_charts_follow_a_release_in_place_and_the_last_release_wins(
+    playwright: Playwright, chromium_path: str, address: str, study_folder: Path
+) -> None:
+    recipe = Study.open(study_folder).manifest.recipe("kfac")
+    last = len(recipe.ticks) - 1
+    with browser(playwright, chromium_path) as context:
+        visit = Visit(context, f"{address}/recall")
+        page = visit.page
+        plot = ".st-key-chart-curves .js-plotly-plot"
+        page.locator(f"{plot} .main-svg").first.wait_for()
+        page.evaluate(f"document.querySelector('{plot}').marked = true")
+        # Two releases, the second while the answer to the first is on its way.
+        visit.hold(visit.tick() / last, 2 / last, steps=2)
+        page.mouse.up()
+        visit.hold(2 / last, 6 / last, steps=2)
+        page.mouse.up()
+        visit.settle()
+        page.wait_for_function(
+            "([plot, at]) => "
+            "Math.abs(document.querySelector(plot).layout.shapes[0].x0 - at) < 1e-6",
+            arg=[plot, 6 / last],
+        )
+        visit.settle()
+        assert visit.tick() == 6
+        assert asked(visit)["mass"] == f"{recipe.ticks[6]:g}"
+        # The chart is the one that was first sent, with its zoom; only what moved was set in it.
+        assert page.evaluate(f"document.querySelector('{plot}').marked")
+        label = page.locator(".st-key-chart-repeats [role=figure]").get_attribute("aria-label")
+        assert label and page.get_by_text(label, exact=True).count()
+        assert not visit.complaints

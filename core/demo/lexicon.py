@@ -69,9 +69,7 @@ SEEMING: Final = _words("was seemed looked felt grew")
 
 DETERMINERS: Final = _words("the the the the a a a his her this that every another no")
 
-JOINTS: Final = _words(
-    " and; and;, but;, so; because; while; until; when; before; after", ";"
-)
+JOINTS: Final = _words(" and; and;, but;, so; because; while; until; when; before; after", ";")
 
 STOPS: Final = _words(". . . . . . . . . !")
 

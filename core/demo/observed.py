@@ -243,7 +243,7 @@ def audited(laboratory: Laboratory, main: Finished) -> tuple[dict[str, Any], lis
     ]
 
 
-def _questions(laboratory: Laboratory, repeats: int) -> Questions:
+def _questions(laboratory: Laboratory, repeats: int | None) -> Questions:
     tokenizer = laboratory.tokenizer
     world = World(laboratory.config)
 

@@ -130,7 +130,12 @@ def test_noise_redraws_words_and_keeps_the_shape(monkeypatch: pytest.MonkeyPatch
         copy = passage.copy(rng, 1.0)
         assert copy != passage.text and len(copy.split()) == len(passage.text.split())
     words: list[str] = []
-    monkeypatch.setattr(Draws, "word", lambda draws, name: words.append(name) or 0.0)
+
+    def noted(draws: Draws, name: str) -> float:
+        words.append(name)
+        return 0.0
+
+    monkeypatch.setattr(Draws, "word", noted)
     render(Draws(rng, passage.decisions))
     assert len(set(words)) == len(words) > 30
     expected = 0.98 ** len(words)

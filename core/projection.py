@@ -15,11 +15,10 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from transformers.pytorch_utils import Conv1D
 
 from core import structure
 from core.errors import HillshadeError, UnsupportedModelError
-from core.structure import ATTENTION_KINDS, Kind, Matrix, matrix_shape
+from core.structure import ATTENTION_KINDS, Kind, Matrix, matrix_shape, transposes
 
 __all__ = [
     "ATTENTION_KINDS",
@@ -72,7 +71,7 @@ class Projection:
             module = model.get_submodule(self.name)
         except AttributeError:
             module = None
-        if matrix_shape(module) != self.shape or isinstance(module, Conv1D) != self.transposed:
+        if matrix_shape(module) != self.shape or transposes(module) != self.transposed:
             raise UnsupportedModelError(
                 f"The model has no {self.out_features}x{self.in_features} projection at "
                 f"{self.name}; list its own with find_projections(model)."
@@ -181,7 +180,7 @@ def _projection(model: nn.Module, matrix: Matrix, layer: int, block: str) -> Pro
         out_features=matrix.shape[0],
         in_features=matrix.shape[1],
         input_key=matrix.reads,
-        transposed=isinstance(model.get_submodule(matrix.name), Conv1D),
+        transposed=transposes(model.get_submodule(matrix.name)),
         block=block,
     )
 

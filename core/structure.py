@@ -18,7 +18,6 @@ from typing import Literal, get_args
 
 from torch import nn
 from torch.nn.modules.conv import _ConvNd
-from transformers.pytorch_utils import Conv1D
 
 from core.errors import UnsupportedModelError
 
@@ -49,9 +48,18 @@ def matrix_shape(module: nn.Module | None) -> tuple[int, int] | None:
         return None
     if isinstance(module, nn.Linear):
         return weight.shape[0], weight.shape[1]
-    if isinstance(module, Conv1D):
+    if transposes(module):
         return weight.shape[1], weight.shape[0]
     return None
+
+
+def transposes(module: nn.Module | None) -> bool:
+    """Whether the module stores Wᵀ, as GPT-2's Conv1D does.
+
+    Told by its name: importing transformers takes a second, which the first page need not wait for.
+    """
+    kind = type(module)
+    return kind.__name__ == "Conv1D" and kind.__module__ == "transformers.pytorch_utils"
 
 
 def hidden_size(model: nn.Module) -> int:

@@ -116,10 +116,12 @@ def test_a_loss_beyond_numbers_leaves_a_gap() -> None:
 def test_a_plane_and_its_marks_agree(theme: Any) -> None:
     told = slices.landscape(True)["planes"]["spikes"]
     for described in planes.maps(told, planes.AXES["spikes"], (5, 1), "spikes"):
+        key = described.id.rpartition("-")[2]
         figure = draw_planes.plane(described, theme)
         contour, marks = figure.data[0], figure.data[1]
         for x, y, (i, j), text in zip(marks.x, marks.y, marks.customdata, marks.text, strict=True):
             assert (contour.x[i], contour.y[j]) == (x, y)
+            assert contour.z[j][i] == told["groups"][key]["rise"][i][j]
             assert cuts.nats(contour.z[j][i]) in text
         assert draw_planes.relief(described, theme).data[0].type == "surface"
         assert len(described.table()) == len(slices.SIDE) ** 2

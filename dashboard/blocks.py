@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from typing import Any, Protocol
 
 import pandas as pd
@@ -29,7 +28,7 @@ class Described(Protocol):
     def alt(self) -> str: ...
 
 
-Picked = Callable[[Mapping[str, Any]], None]
+Picked = Callable[[list[Any]], None]
 
 
 def figure(
@@ -37,7 +36,7 @@ def figure(
 ) -> None:
     """A Plotly figure with everything that belongs to it.
 
-    `picked` gets a point that was clicked, as Streamlit tells it, before the page runs again.
+    `picked` gets the customdata of a point that was clicked, before the page runs again.
     """
     st.subheader(described.title, anchor=described.id)
     st.markdown(described.alt)
@@ -63,17 +62,8 @@ def chart(described: Described, drawing: go.Figure, picked: Picked | None = None
         config=config(described.id),
         alt=sent.alt,
         key=key,
-        on_select="ignore" if picked is None else partial(_selected, key, picked),
-        selection_mode="points",
     )
-    scrubber.moves(key, moved, described.alt)
-
-
-def _selected(key: str, picked: Picked) -> None:
-    """A click on a point; one on the same point again takes the selection back and picks none."""
-    points = st.session_state[key].selection.points
-    if points:
-        picked(points[0])
+    scrubber.moves(key, moved, described.alt, picked)
 
 
 def reading(described: Described, table: pd.DataFrame) -> None:

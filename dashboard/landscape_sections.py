@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import streamlit as st
@@ -109,8 +109,8 @@ def draw_plane(
             st.session_state[name] = "0"
     place = (axes[0].index(st.session_state[keys[0]]), axes[1].index(st.session_state[keys[1]]))
 
-    def picked(point: Mapping[str, Any]) -> None:
-        for values, name, number in zip(axes, keys, point["customdata"], strict=True):
+    def picked(told: list[Any]) -> None:
+        for values, name, number in zip(axes, keys, told, strict=True):
             st.session_state[name] = values[int(number)]
 
     st.caption(f"{cuts.facts(told)} α runs along “{names[0]}”, β along “{names[1]}”.")

@@ -164,8 +164,8 @@ def by_example(view: View, shown: Shown) -> None:
         blocks.figure(pair, draw_estimates.lines(pair, view.theme), pair.table())
 
 
-def _picked(point: Mapping[str, Any]) -> None:
-    pin(str(point["customdata"]))
+def _picked(told: list[Any]) -> None:
+    pin(str(told[0]))
 
 
 def side_by_side(view: View, shown: Shown) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -192,9 +191,9 @@ def repeats_and_share(view: View) -> None:
         )
 
 
-def _picked(study: Study, point: Mapping[str, Any]) -> None:
+def _picked(study: Study, told: list[Any]) -> None:
     """A point of a trade-off curve sets edit and threshold."""
-    recipe_id, tick = point["customdata"][2:]
+    recipe_id, tick = told[2:]
     state.put(study.manifest.recipe(str(recipe_id)), int(tick))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -92,6 +92,6 @@ def multiples(view: View) -> None:
     blocks.figure(described, drawing, described.table(), picked=_viewed)
 
 
-def _viewed(point: Mapping[str, Any]) -> None:
+def _viewed(told: list[Any]) -> None:
     """A panel that was clicked shows the projection in view from now on."""
-    st.session_state["projection"] = str(point["customdata"])
+    st.session_state["projection"] = str(told[0])

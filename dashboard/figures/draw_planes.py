@@ -44,8 +44,6 @@ def plane(description: Map, theme: Theme) -> go.Figure:
         mode="markers",
         meta="cells",
         marker={"size": 13, "color": INK[theme].paper, "opacity": 0.01},
-        selected={"marker": {"opacity": 0.01}},
-        unselected={"marker": {"opacity": 0.01}},
         customdata=[[i, j] for i, j in points],
         text=[description.said[j][i] for i, j in points],
         hovertemplate="%{text}<extra></extra>",

@@ -44,8 +44,6 @@ def heatmap(description: Heatmap, theme: Theme) -> go.Figure:
         mode="markers",
         meta="rows",
         marker={"size": _ROW, "color": INK[theme].paper, "opacity": 0.01},
-        selected={"marker": {"opacity": 0.01}},
-        unselected={"marker": {"opacity": 0.01}},
         customdata=[id_ for id_, _ in description.rows],
         text=[said for _, said in description.rows],
         hovertemplate="%{text}<extra></extra>",

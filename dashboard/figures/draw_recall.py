@@ -197,7 +197,6 @@ def _reach(high: tuple[float, ...], low: tuple[float, ...]) -> list[float]:
 
 
 # A click picks a setting; it leaves no point brighter than the others.
-UNDIMMED = {"marker": {"opacity": 1}}
 
 
 def tradeoff(description: Tradeoff, theme: Theme, graded: bool = False) -> go.Figure:
@@ -219,8 +218,6 @@ def tradeoff(description: Tradeoff, theme: Theme, graded: bool = False) -> go.Fi
             line={"color": colour, "width": 3 if recipe == "kfac" else 2, "dash": look.dash},
             marker={"symbol": look.mark, "color": colour, "size": 4},
             customdata=[[setting(settings[t]), change(cost.value[t]), recipe, t] for t in ticks],
-            selected=UNDIMMED,
-            unselected=UNDIMMED,
             hovertemplate=(
                 "%{y:.1%} recited<br>perplexity %{customdata[1]}<br>"
                 "kept %{customdata[0]}<extra>" + name + "</extra>"

@@ -190,9 +190,6 @@ def steps(rows: Sequence[int], k: Sequence[int], height: int) -> tuple[list[floa
     return [*xs, 1.0], [*ys, ys[-1]]
 
 
-FAINT = {"marker": {"opacity": 0.01}}
-
-
 def multiples(description: Multiples, theme: Theme) -> go.Figure:
     """One small panel a projection: kinds in columns, layers in rows, common axes."""
     smalls = description.smalls
@@ -225,8 +222,6 @@ def multiples(description: Multiples, theme: Theme) -> go.Figure:
                 "width": 3.5 if small.key == description.viewed else 2,
             },
             marker={"size": 6, "opacity": 0.01},  # a bare line answers no clicks
-            selected=FAINT,
-            unselected=FAINT,
             customdata=[small.key] * len(xs),
             hovertemplate="rank %{x:,.0f}<br>%{y:.2e} of the largest<extra></extra>",
         )
@@ -287,8 +282,6 @@ def _field(small: Small, low: float, high: float, suffix: str) -> dict[str, Any]
         "y": np.repeat(up, len(across)).tolist(),
         "mode": "markers",
         "marker": {"size": 12, "color": "#808080", "opacity": 0.01},
-        "selected": FAINT,
-        "unselected": FAINT,
         "customdata": [small.key] * (len(up) * len(across)),
         "hovertemplate": f"{small.name}: click to bring it into view<extra></extra>",
         "showlegend": False,

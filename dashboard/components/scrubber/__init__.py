@@ -96,7 +96,22 @@ def passage(table: Mapping[str, Any], tick: int, key: str, small: bool = False) 
     _passage(key=key, data=_versioned(data, tick))
 
 
-def moves(chart: str, moved: Mapping[str, Any], alt: str) -> None:
-    """What has changed in the Plotly chart of key `chart` since it was sent: see `moving`."""
-    data = {"chart": chart, "moves": moved, "alt": alt}
-    _moves(key=f"moves-{chart}", data={**data, "version": _digest(moved)})
+def moves(
+    chart: str,
+    moved: Mapping[str, Any],
+    alt: str,
+    on_click: Callable[[list[Any]], None] | None = None,
+) -> None:
+    """What has changed in the Plotly chart of key `chart` since it was sent: see `moving`.
+
+    `on_click` gets the customdata of a point that was clicked, before the page runs again.
+    """
+    key = f"moves-{chart}"
+    data = {"chart": chart, "moves": moved, "alt": alt, "clicks": on_click is not None}
+
+    def clicked() -> None:
+        told = st.session_state[key].click
+        if on_click is not None and isinstance(told, list):
+            on_click(told)
+
+    _moves(key=key, data={**data, "version": _digest(moved)}, on_click_change=clicked)

@@ -1,10 +1,11 @@
-// Sets in a Plotly chart what has changed since it was sent, without building it anew.
+// Sets in a Plotly chart what has changed since it was sent, without building it anew, and tells of
+// a click on one of its points. Streamlit's own selection would take back a second click.
 
 const LOOK_MS = 50;
 const LOOKS = 400; // a chart appears once Plotly has been fetched
 
 function makeMoves(root) {
-  const view = { data: null, timer: 0 };
+  const view = { data: null, timer: 0, click: null };
 
   // React may draw the chart as it was sent, as when its width changes: set it again then.
   function moved(plot) {
@@ -15,6 +16,10 @@ function makeMoves(root) {
   function set(plot) {
     if (!plot.hillshade) {
       plot.hillshade = { shown: null };
+      plot.on("plotly_click", ({ points }) => {
+        const point = points.find(({ customdata }) => customdata !== undefined && customdata !== null);
+        if (point && view.data.clicks && root.isConnected) view.click(Array.from([point.customdata].flat()));
+      });
       plot.on("plotly_afterplot", () => view.data && root.isConnected && !moved(plot) && set(plot));
     }
     if (moved(plot)) return;
@@ -35,14 +40,17 @@ function makeMoves(root) {
 
   view.start = () => {};
   view.stop = () => clearTimeout(view.timer);
-  view.update = (data) => {
+  view.update = (data, click) => {
     clearTimeout(view.timer);
     view.data = data;
+    view.click = click;
     look(LOOKS);
   };
   return view;
 }
 
-export default function ({ data, parentElement }) {
-  return present(parentElement, makeMoves, (view) => view.update(data));
+export default function ({ data, parentElement, setTriggerValue }) {
+  return present(parentElement, makeMoves, (view) =>
+    view.update(data, (value) => setTriggerValue("click", value)),
+  );
 }

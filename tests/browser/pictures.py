@@ -21,6 +21,9 @@ SHOTS: tuple[tuple[str, str, Literal["light", "dark"], tuple[int, int]], ...] = 
     ("recall-dark", "/recall", "dark", (1440, 900)),
     ("recall-phone", "/recall", "light", (390, 844)),
     ("spectrum", "/spectrum", "light", (1440, 900)),
+    ("examples", "/examples", "light", (1440, 900)),
+    ("landscape", "/landscape", "light", (1440, 900)),
+    ("studies", "/studies", "light", (1440, 900)),
 )
 
 

@@ -37,18 +37,20 @@ def plane(description: Map, theme: Theme) -> go.Figure:
         line={"width": 0.5, "color": "rgba(255,255,255,0.45)"},
         hoverinfo="skip",
     )
-    points = [(i, j) for j in range(len(description.y)) for i in range(len(description.x))]
-    sheet.scatter(
-        x=[description.x[i] for i, _ in points],
-        y=[description.y[j] for _, j in points],
-        mode="markers",
-        meta="cells",
-        marker={"size": 13, "color": INK[theme].paper, "opacity": 0.01},
-        customdata=[[i, j] for i, j in points],
-        text=[description.said[j][i] for i, j in points],
-        hovertemplate="%{text}<extra></extra>",
-        showlegend=False,
-    )
+    half = (len(description.y) + 1) // 2  # a browser carries 400 points a trace
+    for rows in (range(half), range(half, len(description.y))):
+        points = [(i, j) for j in rows for i in range(len(description.x))]
+        sheet.scatter(
+            x=[description.x[i] for i, _ in points],
+            y=[description.y[j] for _, j in points],
+            mode="markers",
+            meta=f"cells from {rows.start}",
+            marker={"size": 13, "color": INK[theme].paper, "opacity": 0.01},
+            customdata=[[i, j] for i, j in points],
+            text=[description.said[j][i] for i, j in points],
+            hovertemplate="%{text}<extra></extra>",
+            showlegend=False,
+        )
     i, j = description.cell
     for x, y, symbol, name in (
         (0.0, 0.0, "cross-thin-open", "the model as it is"),

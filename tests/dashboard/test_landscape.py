@@ -118,8 +118,14 @@ def test_a_plane_and_its_marks_agree(theme: Any) -> None:
     for described in planes.maps(told, planes.AXES["spikes"], (5, 1), "spikes"):
         key = described.id.rpartition("-")[2]
         figure = draw_planes.plane(described, theme)
-        contour, marks = figure.data[0], figure.data[1]
-        for x, y, (i, j), text in zip(marks.x, marks.y, marks.customdata, marks.text, strict=True):
+        contour, lower, upper = figure.data[:3]
+        cells = [
+            cell
+            for marks in (lower, upper)
+            for cell in zip(marks.x, marks.y, marks.customdata, marks.text, strict=True)
+        ]
+        assert len(cells) == len(described.x) * len(described.y)
+        for x, y, (i, j), text in cells:
             assert (contour.x[i], contour.y[j]) == (x, y)
             assert contour.z[j][i] == told["groups"][key]["rise"][i][j]
             assert cuts.nats(contour.z[j][i]) in text

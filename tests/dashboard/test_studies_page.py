@@ -101,7 +101,9 @@ def test_an_unfit_study_is_told_line_by_line(
     assert len(at.error) == 1 and piece in at.error[0].value
     assert "✗ unfit" in tables(at)
     assert any(element.value.startswith("No: 1 of") for element in at.markdown)
-    assert [button.label for button in at.button] == ["Open it", "Estimate what it takes"]
+    assert [button.label for button in at.button] == [
+        "Open it", "Estimate what it takes", "Present this page",
+    ]  # fmt: skip
     assert not at.get("download_button")
 
 

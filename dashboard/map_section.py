@@ -32,7 +32,7 @@ _TEXT = "map-text"
 
 def show(view: View) -> None:
     """The form, the job while it runs, and the last map."""
-    st.subheader("The map of one text", anchor="map-of-one")
+    st.header("The map of one text", anchor="map-of-one")
     st.caption(
         f"All directions of the projection in view, {short(view.projection)}, for a text of yours "
         "or for pin A: eight backward passes, computed on this server beside the pages. Of your "

@@ -26,6 +26,11 @@ _CSS = """
   content: "Hillshade"; position: absolute; left: 5.3rem;
   font: 600 1.2rem/1 "Source Serif", Georgia, serif;
 }
+.stApp :is(a, button, summary, canvas, textarea):focus-visible,
+.stSelectbox [role="group"]:has(input:focus-visible) {
+  outline: 2px solid currentColor !important; outline-offset: 2px;
+}
+.stApp main:focus-visible { outline: 2px solid currentColor !important; outline-offset: -2px; }
 .st-key-selectors { margin: -0.5rem 0 -0.75rem; }
 .stSelectbox [role="group"], .stTextArea textarea, .stTextArea > div { background: transparent; }
 [data-testid="stCaptionContainer"] { opacity: 1; color: light-dark(#55626B, #A9B2B8); }

@@ -77,6 +77,7 @@ def test_every_control_is_reached_by_keyboard_and_shows_it(
     with browser(playwright, chromium_path) as context:
         visit = Visit(context, f"{address}/{path}")
         page = visit.page
+        page.wait_for_timeout(1000)  # the last chart is drawn, and nothing takes the focus away
         unseen = []
         for _ in range(MOST_TABS):
             page.keyboard.press("Tab")

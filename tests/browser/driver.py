@@ -156,6 +156,22 @@ class Visit:
         found: list[str] = self.page.locator("[data-kind=memory] td.after").all_inner_texts()
         return found
 
+    def click_chart(self, chart: str, across: float, down: float, plot: str = "xy") -> None:
+        """Click a place of a chart's panel, given in shares of its width and height."""
+        panel = self.page.locator(f".st-key-{chart} .nsewdrag[data-subplot={plot}]")
+        panel.evaluate("panel => panel.scrollIntoView({block: 'center'})")  # clear of the bar
+        drawn = f"document.querySelector('.st-key-{chart} .js-plotly-plot')"
+        self.page.wait_for_function(f"{drawn}.hillshade")  # it listens
+        self.page.wait_for_timeout(400)
+        box = panel.bounding_box()
+        assert box is not None
+        place = (box["x"] + across * box["width"], box["y"] + down * box["height"])
+        self.page.mouse.move(*place)
+        self.page.wait_for_timeout(300)
+        self.page.mouse.click(*place)
+        self.page.wait_for_timeout(500)
+        self.settle()
+
     def choose(self, key: str, option: str) -> None:
         """Pick an option of one of the selectors."""
         self.page.locator(f".st-key-{key} input").click()

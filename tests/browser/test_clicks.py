@@ -29,21 +29,6 @@ def address(chromium_path: str, folder: Path) -> Iterator[str]:
         yield url
 
 
-def click(visit: Visit, chart: str, across: float, down: float, plot: str = "xy") -> None:
-    """Click a place of a chart's panel, given in shares of its width and height."""
-    panel = visit.page.locator(f".st-key-{chart} .nsewdrag[data-subplot={plot}]")
-    panel.evaluate("panel => panel.scrollIntoView({block: 'center'})")  # clear of the bar
-    visit.page.wait_for_timeout(400)
-    box = panel.bounding_box()
-    assert box is not None
-    place = (box["x"] + across * box["width"], box["y"] + down * box["height"])
-    visit.page.mouse.move(*place)
-    visit.page.wait_for_timeout(300)
-    visit.page.mouse.click(*place)
-    visit.page.wait_for_timeout(500)
-    visit.settle()
-
-
 def layout(visit: Visit, chart: str, path: str) -> Any:
     drawn = visit.page.locator(f".st-key-{chart} .js-plotly-plot:has(.main-svg)")
     return drawn.evaluate(f"plot => plot.{path}")
@@ -62,15 +47,15 @@ def test_an_example_shows_its_curve_and_is_pinned(
         visit = Visit(context, f"{address}/examples")
         page = visit.page
         assert named(visit) == ["A: memorized string", "B: fresh text"]
-        click(visit, "chart-heatmap", 0.3, 0.55)
+        visit.click_chart("chart-heatmap", 0.3, 0.55)
         assert "a=fresh" in page.url and "b=" not in page.url
         assert named(visit)[0] == "A: fresh text"
         before = layout(visit, "chart-heatmap", "layout.xaxis.range")
-        click(visit, "chart-heatmap", 0.6, 0.12)
+        visit.click_chart("chart-heatmap", 0.6, 0.12)
         assert "b=passage" in page.url
         assert named(visit) == ["A: fresh text", "B: memorized string"]
         assert layout(visit, "chart-heatmap", "layout.xaxis.range") == before
-        click(visit, "chart-heatmap", 0.5, 0.97)
+        visit.click_chart("chart-heatmap", 0.5, 0.97)
         assert "a=sums" in page.url and "b=passage" in page.url
         again = Visit(context, page.url)
         assert named(again) == named(visit) == ["A: sums", "B: memorized string"]
@@ -130,7 +115,7 @@ def test_a_point_of_a_tradeoff_sets_edit_and_threshold(
 
         first, second = sorted(range(len(mine)), key=apart)[-2:]
         for tick in (first, second, first):
-            click(visit, "chart-controls", *mine[tick])
+            visit.click_chart("chart-controls", *mine[tick])
             assert visit.tick() == tick
             assert f"mass={recipe.ticks[tick]:g}" in visit.page.url
         assert "K-FAC" in visit.page.locator(".st-key-recipe input").input_value()
@@ -143,7 +128,7 @@ def test_a_panel_becomes_the_projection_in_view(
     with browser(playwright, chromium_path) as context:
         visit = Visit(context, f"{address}/spectrum")
         for plot, kind in (("x3y3", "down"), ("xy", "gate"), ("x2y2", "up")):
-            click(visit, "chart-multiples", 0.6, 0.4, plot)
+            visit.click_chart("chart-multiples", 0.6, 0.4, plot)
             assert (
                 f"In view: layer 1, {kind}"
                 in visit.page.locator(".st-key-projection input").input_value()

@@ -21,19 +21,9 @@ def test_a_clicked_cell_speaks_and_is_in_the_address(
     with served(land) as address, browser(playwright, chromium_path) as context:
         visit = Visit(context, f"{address}/landscape")
         page = visit.page
-        plot = page.locator(".st-key-chart-map-spikes-string .nsewdrag").first
-        plot.scroll_into_view_if_needed()
-        page.wait_for_timeout(500)
-        box = plot.bounding_box()
-        assert box is not None
         i, j = 5, 2  # of a grid that fills the plot from edge to edge
         last = len(slices.SIDE) - 1
-        page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-        page.mouse.click(
-            box["x"] + box["width"] * i / last, box["y"] + box["height"] * (1 - j / last)
-        )
-        page.wait_for_timeout(500)
-        visit.settle()
+        visit.click_chart("chart-map-spikes-string", i / last, 1 - j / last)
         assert f"alpha={slices.SIDE[i]:g}" in page.url
         assert f"beta={slices.SIDE[j]:g}" in page.url
         assert page.get_by_text(f"At α = {slices.SIDE[i]:g}, β = {slices.SIDE[j]:g}").count()

@@ -50,7 +50,7 @@ def test_the_file_opens_without_a_network_and_its_slider_moves(
         charts = page.locator("#fixed section")
         assert charts.count() == page.locator("#fixed .main-svg:first-child").count() > 0
         charts.first.get_by_text("Show as table").click()
-        assert charts.first.locator("tbody tr").count() > 0
+        charts.first.locator("tbody tr").first.wait_for()
         # The camera under the mouse saves the figure as SVG.
         charts.first.locator(".js-plotly-plot").hover()
         with page.expect_download() as download:

@@ -56,6 +56,7 @@ ROWS = {
 def view_of(visit: Visit) -> dict[str, str]:
     """What a person would compare: every selector, the readouts, and the words of the finding."""
     page = visit.page
+    page.locator(".finding .head").first.wait_for()  # drawn after the run has ended
     found = {
         f"selector {number}": said
         for number, said in enumerate(

@@ -117,11 +117,6 @@ def batch_of(model: PreTrainedModel, context: int) -> int:
     return max(1, min(32, BATCH_LOGITS // (_embedding(model).shape[0] * context)))
 
 
-def device() -> torch.device:
-    """Where a collection runs: the first CUDA device, else the processor."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
 def estimate(
     model: PreTrainedModel, projections: Sequence[Projection], work: Work, speed: Speed
 ) -> Forecast:

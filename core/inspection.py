@@ -49,6 +49,11 @@ def inspection(folder: str | Path, *, weights: bool = True) -> tuple[Check, ...]
     return tuple(checks)
 
 
+def _near(path: Path) -> Path:
+    """The path from where the program was started, for a folder inside; else as it is."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
 def holdings(study: Study) -> list[tuple[str, str]]:
     """Provenance, counts, convention, size and recipes of a study, as (name, value) lines."""
     manifest = study.manifest
@@ -56,7 +61,10 @@ def holdings(study: Study) -> list[tuple[str, str]]:
     planted = "none" if manifest.planted_share is None else f"{manifest.planted_share:.2%}"
     versions = ", ".join(f"{name} {version}" for name, version in manifest.versions.items())
     lines = [
-        ("study", f"{study.path}, format {manifest.schema_version}, made {manifest.created}"),
+        (
+            "study",
+            f"{_near(study.path)}, format {manifest.schema_version}, made {manifest.created}",
+        ),
         ("model", f"{model.id}, {model.architecture}, {model.parameters:,} weights"),
         ("factors", f"{manifest.labels} labels, seed {manifest.seed}, planted text {planted}"),
         ("counts", "; ".join(f"{count:,} {name}" for name, count in manifest.counts.items())),

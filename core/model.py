@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
+from torch import nn
 
 from core.errors import HillshadeError
 
@@ -52,6 +53,22 @@ def load_model(
                 "take an intact copy of the model."
             )
     return model
+
+
+def device() -> torch.device:
+    """Where long work on a model runs: the first CUDA device, else the processor."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def load_to_work(
+    source: str | Path, *, download: bool = False, remote_code: bool = False
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Model and tokenizer as by `load_model` and `load_tokenizer`, the model on `device()`."""
+    tokenizer = load_tokenizer(source, download=download, remote_code=remote_code)
+    model = load_model(source, download=download, remote_code=remote_code)
+    module: nn.Module = model
+    module.to(device())
+    return model, tokenizer
 
 
 def load_skeleton(

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from core.errors import HillshadeError
-from core.estimate import Forecast, Work, device, estimate, measured_speed
-from core.model import load_skeleton, load_tokenizer
+from core.estimate import Forecast, Work, estimate, measured_speed
+from core.model import device, load_skeleton, load_tokenizer
 from core.projection import ATTENTION_KINDS, Projection, find_projections, select
 from core.textfile import count_tokens
 

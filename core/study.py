@@ -144,7 +144,7 @@ class Study:
 
     @property
     def landscape(self) -> dict[str, Any] | None:
-        """Slices of the loss along single directions and over planes (`core.demo.scenery`)."""
+        """Slices of the loss along single directions and over planes (`core.demo.landscape`)."""
         return self._document("landscape.json")
 
     @property

@@ -26,11 +26,11 @@ from core.basis import Basis, bases, save_bases
 from core.choose import NoCandidateError, choose
 from core.edit import Editor
 from core.errors import HillshadeError
-from core.estimate import batch_of, device
+from core.estimate import batch_of
 from core.exam import Answers, Exam
 from core.factors import Factors, collect
 from core.items import Item
-from core.model import load_model, load_tokenizer
+from core.model import load_to_work
 from core.projection import Projection, weight_digest
 from core.request import (
     FEWEST,
@@ -85,7 +85,9 @@ def survey(request: Request, stages: Stages) -> Path:
 
 def _survey(request: Request, stages: Stages, writer: StudyWriter) -> Path:
     with stages.part("loading the model"):
-        model, tokenizer = _loaded(request)
+        model, tokenizer = load_to_work(
+            request.model, download=request.download, remote_code=request.remote_code
+        )
         projections = request.projections(model)
     with stages.part("reading the text"):
         context = request.window(model)
@@ -122,14 +124,6 @@ def _survey(request: Request, stages: Stages, writer: StudyWriter) -> Path:
         recipe = _recipe(edited, setting, swept)
         _write(writer, exam.items, swept, made, factors, tokenizer)
         return writer.finish(_manifest(request, model, windows, factors, exam, recipe))
-
-
-def _loaded(request: Request) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    options = {"download": request.download, "remote_code": request.remote_code}
-    tokenizer = load_tokenizer(request.model, **options)
-    model = load_model(request.model, **options)
-    model.to(device())  # type: ignore[arg-type]
-    return model, tokenizer
 
 
 def _parted(

@@ -20,8 +20,8 @@ from dashboard.loading import study_key
 
 if TYPE_CHECKING:
     from core.landscape.slices import Line
+    from core.landscape.spec import RaySpec
     from core.landscape.texts import Texts
-    from core.landscape.wanted import Wanted
 
 JOB = "slice"
 EDIT_SPAN = (-0.5, 1.5)  # 1 is the whole edit
@@ -36,7 +36,7 @@ class Order:
     kinds   of texts of the study, at most `most` of each; `pasted` holds one text a line
     """
 
-    wanted: tuple[Wanted, ...]
+    wanted: tuple[RaySpec, ...]
     reach: float
     points: int
     kinds: tuple[str, ...]
@@ -143,7 +143,8 @@ def _fresh(study: Study, most: int) -> list[tuple[str, Any]]:
 
 @st.cache_resource(show_spinner=False)
 def _speed() -> float:
-    from core.estimate import device, measured_speed
+    from core.estimate import measured_speed
+    from core.model import device
 
     return measured_speed(device()).products
 
@@ -151,7 +152,7 @@ def _speed() -> float:
 def estimate(study: Study, order: Order) -> tuple[float, float]:
     """Seconds that an order takes, from and to, at the speed measured on this machine."""
     from core.estimate import LEAST_SHARE
-    from core.landscape.told import operations
+    from core.landscape.summary import operations
     from core.projection import named
 
     model, tokenizer = loading.model_of(study)
@@ -161,7 +162,7 @@ def estimate(study: Study, order: Order) -> tuple[float, float]:
     return least, least / LEAST_SHARE
 
 
-def _touched(study: Study, wanted: Wanted) -> Sequence[str]:
+def _touched(study: Study, wanted: RaySpec) -> Sequence[str]:
     if wanted.recipe is not None:
         return study.manifest.recipe(wanted.recipe).projections
     return (str(wanted.projection),)
@@ -184,7 +185,7 @@ def lines_of(study: Study, order: Order) -> list[Line]:
 
 def cut(study: Study, order: Order, progress: jobs.Progress) -> Cut:
     """The work: make the directions, read the texts, walk."""
-    from core.landscape.told import tell
+    from core.landscape.summary import summarise
 
     progress(0, 1, "Loading the model")
     model, tokenizer = loading.model_of(study)
@@ -192,7 +193,7 @@ def cut(study: Study, order: Order, progress: jobs.Progress) -> Cut:
     progress(0, 1, "Making the directions")
     lines = lines_of(study, order)
     bases = {name: study.basis(name) for name in study.spectra()}
-    told = tell(
+    told = summarise(
         model,
         lines,
         order.wanted,

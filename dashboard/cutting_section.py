@@ -17,7 +17,7 @@ from dashboard.loading import study_key
 from dashboard.state import View
 
 if TYPE_CHECKING:
-    from core.landscape.wanted import Wanted
+    from core.landscape.spec import RaySpec
 
 _KINDS: dict[str, str] = {
     "spike": "Own spike of a string",
@@ -83,18 +83,10 @@ def _forecast(view: View, order: Order | None) -> None:
 
 
 def _job(view: View) -> None:
-    job = jobs.of(JOB)
-    if job is None:
-        return
-    state = job.state
-    if state.running:
-        jobs.follow(JOB)
-    elif state.error is not None:
-        st.error(state.error)
-    elif state.cancelled:
-        st.info("Cancelled; nothing was kept.")
-    elif isinstance(state.result, Cut) and state.result.study == study_key(view.study):
-        _result(view, state.result)
+    jobs.follow(JOB)
+    made = jobs.found(JOB)
+    if isinstance(made, Cut) and made.study == study_key(view.study):
+        _result(view, made)
 
 
 def _result(view: View, made: Cut) -> None:
@@ -155,8 +147,8 @@ def _order(view: View) -> Order | None:
     return Order(wanted, float(reach), int(points), tuple(kinds or ()), int(many), pasted or "")
 
 
-def _wanted(view: View, number: int, place: Any) -> Wanted:
-    from core.landscape.wanted import Wanted
+def _wanted(view: View, number: int, place: Any) -> RaySpec:
+    from core.landscape.spec import RaySpec
 
     known = cutting.strings(view.study)
     kinds = [kind for kind in _KINDS if kind != "spike" or known]
@@ -170,7 +162,7 @@ def _wanted(view: View, number: int, place: Any) -> Wanted:
             st.caption(f"{view.recipe.title} at {setting(view.setting)}, as the slider stands.")
             if view.tick == 0:
                 raise HillshadeError("Nothing is cut where the slider stands; move it first.")
-            return Wanted("edit", recipe=view.recipe.id, setting=view.setting)
+            return RaySpec("edit", recipe=view.recipe.id, setting=view.setting)
         names = in_order(view.study.spectra())
         projection = st.selectbox(
             "Projection", names, names.index(view.projection), format_func=_capital,
@@ -183,9 +175,9 @@ def _wanted(view: View, number: int, place: Any) -> Wanted:
                 format_func=lambda name: note_of(view, name), key=f"{key}-item",
                 persist_state="session",
             )  # fmt: skip
-            return Wanted("spike", projection, item=item)
+            return RaySpec("spike", projection, item=item)
         if kind == "random":
-            return Wanted("random", projection, seed=_whole("Seed", f"{key}-seed", 0, 9999, 0))
+            return RaySpec("random", projection, seed=_whole("Seed", f"{key}-seed", 0, 9999, 0))
         lam, mu = view.study.spectra()[projection]
         first, second = st.columns(2)
         if kind == "eigendirection":
@@ -193,14 +185,14 @@ def _wanted(view: View, number: int, place: Any) -> Wanted:
                 i = _whole("i (of G, 1 is the sharpest)", f"{key}-i", 1, len(lam), 1)
             with second:
                 j = _whole("j (of A)", f"{key}-j", 1, len(mu), 1)
-            return Wanted("eigendirection", projection, i=i - 1, j=j - 1)
+            return RaySpec("eigendirection", projection, i=i - 1, j=j - 1)
         with first:
             start = _whole("From rank", f"{key}-start", 1, len(lam) * len(mu), 1)
         with second:
             stop = _whole("To rank", f"{key}-stop", 1, len(lam) * len(mu), 100)
         if start > stop:
             raise HillshadeError("The band ends before it begins; choose a later last rank.")
-        return Wanted("band", projection, start=start - 1, stop=stop)
+        return RaySpec("band", projection, start=start - 1, stop=stop)
 
 
 def _capital(name: str) -> str:

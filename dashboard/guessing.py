@@ -59,6 +59,15 @@ def ask(place: Place, question: Question) -> None:
         st.caption("Guess first; nothing is counted.")
 
 
+def step(place: Place, question: Question, before: str, answer: Callable[[], Answer]) -> None:
+    """What is said before the guess with the question; after it the answer."""
+    if guessed(place, question) is not None:
+        tell(place, question, answer())
+    else:
+        st.markdown(before)
+        ask(place, question)
+
+
 def tell(place: Place, question: Question, answer: Answer) -> None:
     """What was seen, beside the guess, and the way on."""
     guess = guessed(place, question)

@@ -177,6 +177,18 @@ def follow(kind: str) -> None:
         _follow(kind)
 
 
+def found(kind: str) -> Any:
+    """What a job of this kind has found; why it found nothing is said. None without any result."""
+    job = of(kind)
+    if job is None or job.state.running:
+        return None
+    if job.state.error is not None:
+        st.error(job.state.error)
+    elif job.state.cancelled:
+        st.info("Cancelled; nothing was kept.")
+    return job.state.result
+
+
 @st.fragment(run_every=0.5)
 def _follow(kind: str) -> None:
     job = of(kind)

@@ -18,8 +18,8 @@ MISSING = (
     "This study holds no slices of its landscape (landscape.json), so none can be shown from "
     "store; below, one can be cut where the model is at hand. `hillshade demo` cuts them as it "
     "makes the shipped study again; for a study of another model call "
-    "`core.demo.scenery.landscape` with the model, its bases, its items and fresh text, and store "
-    "the result as landscape.json with the study."
+    "`core.demo.landscape.landscape` with the model, its bases, its items and fresh text, and "
+    "store the result as landscape.json with the study."
 )
 _FLAT, _SOLID = "Contours", "In 3D"
 

@@ -44,7 +44,6 @@ def show(view: View) -> None:
             "results on this page are complete."
         )
         return
-    job = jobs.of(JOB)
     with st.form("map-form", border=False):
         st.text_area(
             "Text",
@@ -60,18 +59,10 @@ def show(view: View) -> None:
         except HillshadeError as error:
             st.error(str(error))
             return
-        job = jobs.of(JOB)
-    if job is None:
-        return
-    state = job.state
-    if state.running:
-        jobs.follow(JOB)
-    elif state.error is not None:
-        st.error(state.error)
-    elif state.cancelled:
-        st.info("Cancelled.")
-    elif isinstance(state.result, Mapped):
-        _result(view, state.result)
+    jobs.follow(JOB)
+    made = jobs.found(JOB)
+    if isinstance(made, Mapped):
+        _result(view, made)
 
 
 def _work(view: View, text: str) -> Any:

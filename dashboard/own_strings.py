@@ -54,17 +54,11 @@ def show(view: View) -> None:
             return
         jobs.start(JOB, partial(ask, view, read))
         st.session_state.pop(_PAGE, None)
-        job = jobs.of(JOB)
     with place:
         jobs.follow(JOB)
-    if job is None or job.state.running:
-        return
-    if job.state.error is not None:
-        st.error(job.state.error)
-    elif job.state.cancelled:
-        st.info("Cancelled; nothing was kept.")
-    elif isinstance(job.state.result, Asked):
-        _result(view, job.state.result)
+    answered = jobs.found(JOB)
+    if isinstance(answered, Asked):
+        _result(view, answered)
 
 
 def _form(view: View) -> Callable[[Any], list[Item]] | None:

@@ -22,7 +22,7 @@ from dashboard.prompts import shown
 from dashboard.state import View
 
 if TYPE_CHECKING:
-    from core.landscape.wanted import Compass
+    from core.landscape.spec import Compass
 
 STRINGS, PROBES = 4, 2  # of the study that are asked
 _HEADS = ("Prompt", "The truth", "The model as it is", "The model there")
@@ -30,7 +30,7 @@ _HEADS = ("Prompt", "The truth", "The model as it is", "The model there")
 
 def compass_of(study: Study) -> Compass:
     """What directions of this study are made of; HillshadeError where its heavy part is missing."""
-    from core.landscape.wanted import Compass
+    from core.landscape.spec import Compass
 
     model, _ = loading.model_of(study)
 
@@ -47,13 +47,13 @@ def _heard(
     _study: Study, key: str, _told: Told, place: tuple[int, int], ids: tuple[str, ...]
 ) -> tuple[Row, ...]:
     del key
-    from core.landscape.told import step_at
-    from core.landscape.wanted import Wanted, stepped
+    from core.landscape.spec import RaySpec, stepped
+    from core.landscape.summary import step_at
     from core.recall import evaluate
 
     model, tokenizer = loading.model_of(_study)
     compass = compass_of(_study)
-    rays = [compass.ray(Wanted(**axis["wanted"])) for axis in _told["axes"]]
+    rays = [compass.ray(RaySpec(**axis["wanted"])) for axis in _told["axes"]]
     there = stepped(model, step_at(rays, _told, place))
     by_id = {item.id: item for item in _study.item_list()}
     items = [by_id[name] for name in ids if name in by_id]

@@ -14,6 +14,7 @@ from dashboard import bar, blocks, guessing
 from dashboard.components import scrubber
 from dashboard.figures import answers, draw_estimates, draw_tour, outcome, recall, rows, tour
 from dashboard.figures.estimates import Forest, Lines
+from dashboard.figures.examples import Document
 from dashboard.figures.recall import memory_track
 from dashboard.figures.texts import Texts
 from dashboard.figures.words import percent
@@ -63,13 +64,16 @@ def recites(place: Place) -> None:
                 "picked for what came back."
             )
     with right:
-        if told:
-            unseen = view.measured.score(view.recipe, "unseen", "strict")
-            memory = memory_track(view.measured, view.recipe)
-            guessing.tell(place, question, answers.recites(row, memory, unseen))
-        else:
-            st.markdown("The model saw this text in training. Now it gets only this beginning.")
-            guessing.ask(place, question)
+        guessing.step(
+            place,
+            question,
+            "The model saw this text in training. Now it gets only this beginning.",
+            lambda: answers.recites(
+                row,
+                memory_track(view.measured, view.recipe),
+                view.measured.score(view.recipe, "unseen", "strict"),
+            ),
+        )
 
 
 def downhill(place: Place) -> None:
@@ -94,14 +98,13 @@ def downhill(place: Place) -> None:
             _lacking(place, LACKS.format(name="measurement of single examples (curvature.json)"))
             return
         answer = answers.steeper(*tour.walls(curvature))
-        if told:
-            guessing.tell(place, question, answer)
-        else:
-            st.markdown(
-                "The loss says how surprised the model is by the next word. Training changes the "
-                "weights, step by step, so that it falls: a ball that rolls downhill."
-            )
-            guessing.ask(place, question)
+        guessing.step(
+            place,
+            question,
+            "The loss says how surprised the model is by the next word. Training changes the "
+            "weights, step by step, so that it falls: a ball that rolls downhill.",
+            lambda: answer,
+        )
 
 
 def alone(place: Place) -> None:
@@ -117,16 +120,13 @@ def alone(place: Place) -> None:
         with left:
             _bars(place.view, tour.own(document), answers.nats, None if told else 1)
         with right:
-            if told:
-                chosen = str(document["findings"]["chosen"])
-                answer = answers.whose(document, chosen, answers.usual(document))
-                guessing.tell(place, question, answer)
-            else:
-                st.markdown(
-                    "Every text has a direction of its own in the weights, along which its loss "
-                    "rises most steeply. A small step along it, and the text is lost."
-                )
-                guessing.ask(place, question)
+            guessing.step(
+                place,
+                question,
+                "Every text has a direction of its own in the weights, along which its loss rises "
+                "most steeply. A small step along it, and the text is lost.",
+                lambda: answers.whose(document, _chosen(document), answers.usual(document)),
+            )
 
 
 def average(place: Place) -> None:
@@ -143,15 +143,18 @@ def average(place: Place) -> None:
             described = tour.averaged(document)
             _lines(place.view, described if told else tour.only_fresh(described), told)
         with right:
-            if told:
-                answer = answers.average(document, str(document["findings"]["chosen"]))
-                guessing.tell(place, question, answer)
-            else:
-                st.markdown(
-                    "Where texts are sharp in different directions, each spike is thinned out in "
-                    "the average; where they share one, it stays. The edit sees only the average."
-                )
-                guessing.ask(place, question)
+            guessing.step(
+                place,
+                question,
+                "Where texts are sharp in different directions, each spike is thinned out in the "
+                "average; where they share one, it stays. The edit sees only the average.",
+                lambda: answers.average(document, _chosen(document)),
+            )
+
+
+def _chosen(document: Document) -> str:
+    """The projection chosen on the choosing half."""
+    return str(document["findings"]["chosen"])
 
 
 def cut(place: Place) -> None:

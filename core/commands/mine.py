@@ -42,16 +42,14 @@ def mine(
     from core import mine as mining
     from core.commands.progress import JsonParts, say
     from core.demo.progress import Parts
-    from core.estimate import device
-    from core.model import load_model, load_tokenizer
+    from core.model import load_to_work
 
     signal.signal(signal.SIGTERM, stop)
     stages = JsonParts() if json_ else Parts()
-    options = {"download": not Path(model).exists(), "remote_code": remote_code}
     with stages.part("loading the model"):
-        tokenizer = load_tokenizer(model, **options)
-        loaded = load_model(model, **options)
-        loaded.to(device())  # type: ignore[arg-type]
+        loaded, tokenizer = load_to_work(
+            model, download=not Path(model).exists(), remote_code=remote_code
+        )
     with stages.part("windows") as show:
         found = mining.mine(
             loaded, tokenizer, texts, prefix=prefix, suffix=suffix, stride=stride, progress=show

@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from transformers import PreTrainedModel
 
@@ -87,7 +87,9 @@ def hessian_along(
     Runs on a float64 twin, which holds its own copy of the weights; `model` stays as it is.
     `epsilon`, `progress` and errors as in `ggn_along`.
     """
-    wide = twin(model).to(torch.float64)  # type: ignore[arg-type]
+    wide = twin(model)
+    module: nn.Module = wide
+    module.to(torch.float64)
     with _Unnarrowed():
         replay = replayed(wide, projections, examples)
         loss = replay.read(_both(directions, epsilon), progress).loss

@@ -16,13 +16,13 @@ from core.acceptance import markdown
 from core.demo.corpus import build_corpus
 from core.demo.crew import measured
 from core.demo.laboratory import Laboratory
+from core.demo.landscape import landscape_of
 from core.demo.observed import audited, curvature
 from core.demo.picture import training_picture
-from core.demo.portrayed import portrayed
+from core.demo.portraits import portraits_of
 from core.demo.progress import Parts
 from core.demo.report import acceptance
 from core.demo.reported import Finished, summary
-from core.demo.scenery import scenery
 from core.demo.stages import Stage, load_stage, save_stage
 from core.demo.storing import write_model, write_study
 from core.demo.tokenizer import learn_tokenizer
@@ -78,8 +78,8 @@ def build(config: WorldConfig, target: Path = ASSETS) -> None:
             show,
         )
     seen, seen_tables = curvature(laboratory)
-    examples = portrayed(laboratory)
-    land = scenery(laboratory, finished["kfac"], seen)
+    examples = portraits_of(laboratory)
+    land = landscape_of(laboratory, finished["kfac"], seen)
     left, left_tables = audited(laboratory, finished["kfac"])
     table = acceptance(finished, stage.counts.exact, _variants(target))
     table["tables"] += [*seen_tables, *left_tables]

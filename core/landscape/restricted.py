@@ -24,7 +24,7 @@ from typing import cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd import grad
 from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -56,7 +56,8 @@ class RestrictedLoss:
             check_readable(model, example.ids)
         self._model = twin(model).requires_grad_(False)
         dtype = torch.promote_types(model.dtype, torch.float32)
-        self._model.to(dtype)  # type: ignore[arg-type]
+        module: nn.Module = self._model
+        module.to(dtype)
         if self._model.config._attn_implementation != "eager":
             self._model.set_attn_implementation("sdpa")
         self._projections = tuple(projections)

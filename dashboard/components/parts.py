@@ -11,8 +11,8 @@ _CONFIG = _HERE.parent / ".streamlit" / "config.toml"
 _STYLES = {
     "bar": ("common.css", "bar.css"),
     "live": ("common.css", "live.css"),
-    "texts": ("common.css", "texts.css"),
-    "passage": ("common.css", "passage.css"),
+    "texts": ("common.css", "marks.css", "texts.css"),
+    "passage": ("common.css", "marks.css", "passage.css"),
     "moves": (),
 }
 _SCRIPTS = {

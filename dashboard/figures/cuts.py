@@ -1,6 +1,6 @@
 """Slices of the landscape as they are read: axes, rises and recall of groups, predictions.
 
-A slice is what `core.landscape.told` puts, stored in a study's landscape.json or cut just now.
+A slice is what `core.landscape.summary` puts, stored in a study's landscape.json or cut just now.
 """
 
 from __future__ import annotations

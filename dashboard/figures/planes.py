@@ -1,6 +1,6 @@
 """The loss over a plane of weight space, as descriptions: maps by group, a cell, the training run.
 
-Read from slices as `core.landscape.told` puts them, and from a study's training.json.
+Read from slices as `core.landscape.summary` puts them, and from a study's training.json.
 """
 
 from __future__ import annotations

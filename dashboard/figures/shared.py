@@ -6,6 +6,7 @@ Read from a study's curvature.json (`core.curvature.findings`); sentences follow
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from core.curvature.verdicts import Verdict
 from core.intervals import Estimate
@@ -35,6 +36,18 @@ PAIRS = {"memorized": "Two memorized strings", "fresh": "Two fresh texts",
 EVERYONE = {"memorized": "memory", "fresh": "fresh own", "probes": "probes"}
 
 
+def largest(curves: Mapping[str, Any]) -> int:
+    """The largest n of several curves over the number of examples averaged."""
+    return max(int(n) for curve in curves.values() for n in curve["sizes"])
+
+
+def averaged_over(label: str, most: int) -> Scale:
+    """The axis of n, from 1 to `most`, marked where it doubles."""
+    sizes = [2**k for k in range(most.bit_length()) if 2**k < most] + [most]
+    ticks = tuple((float(n), str(n)) for n in sizes)
+    return Scale(label, (0.9, 1.1 * most), log=True, ticks=ticks)
+
+
 # -- apart or together -----------------------------------------------------------------------------
 
 
@@ -42,8 +55,7 @@ def flattening(document: Document, projection: str) -> Lines:
     """S(n) of memorized and of fresh gradients of length 1, against 1/n."""
     overlap = part_of(document, projection)["overlap"]
     groups = {name: overlap["flattening"][name] for name in ("memorized", "fresh")}
-    most = max(int(n) for curve in groups.values() for n in curve["sizes"])
-    sizes = [2**k for k in range(most.bit_length()) if 2**k < most] + [most]
+    most = largest(groups)
     verdict = stored_verdict(overlap["verdicts"][1])
     head = {
         True: "Averaged over many, memorized strings flatten faster than fresh text",
@@ -53,12 +65,7 @@ def flattening(document: Document, projection: str) -> Lines:
     return Lines(
         id="flattening",
         title="Averaged over n examples",
-        x=Scale(
-            "n, examples averaged",
-            (0.9, 1.1 * most),
-            log=True,
-            ticks=tuple((float(n), str(n)) for n in sizes),
-        ),
+        x=averaged_over("n, examples averaged", most),
         panels=(
             Panel(
                 Scale("sharpest curvature left, S(n)", (0.8 / most, 1.15), log=True),

@@ -19,7 +19,7 @@ from dashboard.figures.estimates import Panel as Charted
 from dashboard.figures.measured import Measured, axis_of
 from dashboard.figures.palette import style
 from dashboard.figures.recall import SHARES, memory_track
-from dashboard.figures.shared import EVERYONE
+from dashboard.figures.shared import EVERYONE, averaged_over, largest
 from dashboard.figures.spectrum import short
 from dashboard.figures.words import count, listing, setting
 
@@ -234,17 +234,10 @@ def averaged(document: Document) -> Lines:
     """S(n) of fresh texts and of memorized strings, on a plain axis."""
     curves = examples.part_of(document, str(document["findings"]["chosen"]))["overlap"]
     groups = {name: curves["flattening"][name] for name in ("fresh", "memorized")}
-    most = max(int(n) for curve in groups.values() for n in curve["sizes"])
-    sizes = [2**k for k in range(most.bit_length()) if 2**k < most] + [most]
     return Lines(
         id="averaged",
         title="Averaged over n texts",
-        x=Scale(
-            "n, texts averaged",
-            (0.9, 1.1 * most),
-            log=True,
-            ticks=tuple((float(n), str(n)) for n in sizes),
-        ),
+        x=averaged_over("n, texts averaged", largest(groups)),
         panels=(
             Charted(
                 Scale("sharpest curvature left, S(n)", (0.0, 1.05), ticks=SHARES),

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from core.acceptance import markdown
-from core.demo import build, crew, laboratory, material, observed, picture, scenery
+from core.demo import build, crew, laboratory, landscape, material, observed, picture
 from core.demo.reported import Finished
 from core.demo.stages import load_stage
 from core.demo.world import WorldConfig
@@ -50,9 +50,9 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setattr(material, "FACTOR_ROWS", 24)
         patch.setattr(material, "PLANTED_ROWS", 6)
         patch.setattr(picture, "GRID", 3)
-        patch.setattr(scenery, "POINTS", 5)
-        patch.setattr(scenery, "SIDE", 3)
-        patch.setattr(scenery, "EDIT_POINTS", 9)
+        patch.setattr(landscape, "POINTS", 5)
+        patch.setattr(landscape, "SIDE", 3)
+        patch.setattr(landscape, "EDIT_POINTS", 9)
         patch.setattr(observed, "UNRELATED", 32)
         patch.setattr(observed, "RIVALS", 200)
         build.build(TINY, folder / "language")

@@ -24,9 +24,9 @@ from core.items import Item
 from core.landscape.directions import Ray
 from core.landscape.lanczos import sharpest
 from core.landscape.slices import Line, centred
+from core.landscape.spec import Compass, RaySpec
+from core.landscape.summary import summarise
 from core.landscape.texts import Texts
-from core.landscape.told import tell
-from core.landscape.wanted import Compass, Wanted
 from core.projection import Projection, select
 
 TEXTS: Final = 24  # of a kind
@@ -48,7 +48,7 @@ class Place:
     mass: float  # curvature mass up to which pairs of this projection are kept
 
 
-def scenery(laboratory: Laboratory, main: Finished, seen: Mapping[str, Any]) -> dict[str, Any]:
+def landscape_of(laboratory: Laboratory, main: Finished, seen: Mapping[str, Any]) -> dict[str, Any]:
     """The content of landscape.json; ``seen`` is that of curvature.json."""
     best = main.choice.best
     projections = select(laboratory.projections, best.layers, best.kinds)
@@ -97,7 +97,7 @@ def landscape(
     plane_texts = _texts(half, groups)
     name = place.projection.name
     wanted = _wanted(bases[name], name, place, string)
-    other = Wanted("spike", name, item=second.id)
+    other = RaySpec("spike", name, item=second.id)
     stops = _Stops(progress, [1] * (len(wanted) + 1) + [6, 6])
     fine = [sign * step for step in FINE for sign in (-1.0, 1.0)]
     axis = np.unique([*centred(-REACH, REACH, POINTS).round(10), *fine])
@@ -106,11 +106,11 @@ def landscape(
     for key, one in wanted.items():
         ray = compass.ray(one)
         line = Line(ray, axis) if one.kind != "edit" else Line(ray, _edit_values(), "direction")
-        lines[key] = tell(model, [line], [one], line_texts, bases, progress=stops.next())
+        lines[key] = summarise(model, [line], [one], line_texts, bases, progress=stops.next())
     line = Line(_sharpest(model, place.projection, half, fresh), axis)
-    lines["ggn"] = tell(model, [line], [None], line_texts, bases, progress=stops.next())
+    lines["ggn"] = summarise(model, [line], [None], line_texts, bases, progress=stops.next())
     planes = {
-        key: tell(
+        key: summarise(
             model,
             [Line(compass.ray(one), side) for one in pair],
             pair,
@@ -176,7 +176,7 @@ def _numbered(examples: Sequence[Example], group: str) -> Texts:
     return Texts(names, (group,) * len(examples), tuple(examples))
 
 
-def _wanted(basis: Basis, name: str, place: Place, string: Item) -> dict[str, Wanted]:
+def _wanted(basis: Basis, name: str, place: Place, string: Item) -> dict[str, RaySpec]:
     """The directions, by the name the page knows them by.
 
     Eigendirections: the sharpest; the last one that the edit keeps; the middle one of those it
@@ -185,17 +185,17 @@ def _wanted(basis: Basis, name: str, place: Place, string: Item) -> dict[str, Wa
     order = np.argsort(-np.outer(basis.lam, basis.mu), axis=None, kind="stable")
     kept = basis.staircase.kept(place.mass).count
 
-    def at(rank: int) -> Wanted:
+    def at(rank: int) -> RaySpec:
         i, j = divmod(int(order[min(rank, len(order) - 1)]), len(basis.mu))
-        return Wanted("eigendirection", name, i=i, j=j)
+        return RaySpec("eigendirection", name, i=i, j=j)
 
     return {
-        "spike": Wanted("spike", name, item=string.id),
+        "spike": RaySpec("spike", name, item=string.id),
         "high": at(0),
         "middle": at(max(kept - 1, 1)),
         "low": at((kept + len(order)) // 2),
-        "random": Wanted("random", name),
-        "edit": Wanted("edit", recipe=place.recipe, setting=place.setting),
+        "random": RaySpec("random", name),
+        "edit": RaySpec("edit", recipe=place.recipe, setting=place.setting),
     }
 
 

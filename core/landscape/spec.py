@@ -1,6 +1,6 @@
 """A direction by name: what is needed to make it, now or again, on the model it belongs to.
 
-A `Wanted` is plain enough for a file; `Compass.ray` makes the direction from it. The same wish on
+A `RaySpec` is plain enough for a file; `Compass.ray` makes the direction from it. The same wish on
 the same model gives the same direction, up to rounding: eigenvectors are those of the study, draws
 are keyed, and an example's own direction has the sign along which its sampled loss rises.
 """
@@ -30,7 +30,7 @@ Kind = Literal["spike", "eigendirection", "band", "edit", "random"]
 
 
 @dataclass(frozen=True)
-class Wanted:
+class RaySpec:
     """One direction.
 
     projection   where it lies; None for an edit, which lies in all that its recipe touches
@@ -62,7 +62,7 @@ class Wanted:
             raise HillshadeError(f"A direction of kind {self.kind} needs {' and '.join(missing)}.")
 
     def plain(self) -> dict[str, Any]:
-        """For a file; ``Wanted(**plain)`` is the inverse."""
+        """For a file; ``RaySpec(**plain)`` is the inverse."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
 
@@ -95,7 +95,7 @@ class Compass:
         object.__setattr__(self, "_there", there)
         object.__setattr__(self, "_items", {item.id: item for item in self.items})
 
-    def ray(self, wanted: Wanted) -> Ray:
+    def ray(self, wanted: RaySpec) -> Ray:
         """The direction; HillshadeError where the model, its bases or items do not have it."""
         if wanted.kind == "edit":
             return self._edit(wanted)
@@ -121,7 +121,7 @@ class Compass:
             raise HillshadeError(f"This model has no projection {name}; choose one of its own.")
         return self._there[name]
 
-    def _spike(self, wanted: Wanted, projection: Projection) -> Ray:
+    def _spike(self, wanted: RaySpec, projection: Projection) -> Ray:
         item = self._items.get(wanted.item or "")
         if item is None:
             raise HillshadeError(f"There is no text {wanted.item} here; choose another one.")
@@ -131,7 +131,7 @@ class Compass:
         u, v = own.u[0].to(wide), own.v[0].to(wide)
         return directions.spike(projection.name, u, v, item.id, draws=1, seed=wanted.seed)
 
-    def _edit(self, wanted: Wanted) -> Ray:
+    def _edit(self, wanted: RaySpec) -> Ray:
         if self.edited is None or wanted.recipe is None or wanted.setting is None:
             raise HillshadeError("There is no edit to walk along here; choose another direction.")
         changed = self.edited(wanted.recipe, wanted.setting)

@@ -7,7 +7,7 @@ from core.curvature.portraits import portraits, subjects_of
 from core.demo.laboratory import Laboratory
 
 
-def portrayed(laboratory: Laboratory) -> dict[str, Any]:
+def portraits_of(laboratory: Laboratory) -> dict[str, Any]:
     """Portraits of strings, fresh texts and probes of the reporting half."""
     exam = laboratory.exam
 

@@ -17,9 +17,9 @@ from core.errors import HillshadeError
 from core.factors import collect
 from core.items import Item
 from core.landscape.slices import Line, cut
+from core.landscape.spec import Compass, RaySpec, stepped
+from core.landscape.summary import operations, step_at, summarise
 from core.landscape.texts import Texts
-from core.landscape.told import operations, step_at, tell
-from core.landscape.wanted import Compass, Wanted, stepped
 from core.measures import read
 from core.projection import find_projections, select, weight_digest
 from core.recall import strict
@@ -46,14 +46,14 @@ def compass(family: str) -> Compass:
     return Compass(model, made, ITEMS, edited)
 
 
-def wishes(family: str) -> dict[str, Wanted]:
+def wishes(family: str) -> dict[str, RaySpec]:
     name = next(iter(compass(family).bases))
     return {
-        "spike": Wanted("spike", name, item="s1"),
-        "eigendirection": Wanted("eigendirection", name, i=0, j=2),
-        "band": Wanted("band", name, start=3, stop=9),
-        "edit": Wanted("edit", recipe="kfac", setting=0.7),
-        "random": Wanted("random", name, seed=3),
+        "spike": RaySpec("spike", name, item="s1"),
+        "eigendirection": RaySpec("eigendirection", name, i=0, j=2),
+        "band": RaySpec("band", name, start=3, stop=9),
+        "edit": RaySpec("edit", recipe="kfac", setting=0.7),
+        "random": RaySpec("random", name, seed=3),
     }
 
 
@@ -61,7 +61,7 @@ def wishes(family: str) -> dict[str, Wanted]:
 @pytest.mark.parametrize("kind", ["spike", "eigendirection", "band", "edit", "random"])
 def test_a_wish_is_kept_as_json_and_made_again(family: str, kind: str) -> None:
     wanted = wishes(family)[kind]
-    again = Wanted(**json.loads(json.dumps(wanted.plain())))
+    again = RaySpec(**json.loads(json.dumps(wanted.plain())))
     assert again == wanted
     first, second = compass(family).ray(wanted), compass(family).ray(again)
     assert first.digest == second.digest
@@ -76,7 +76,7 @@ def test_a_stepped_model_has_the_losses_of_its_cell(family: str) -> None:
     rays = [north.ray(one) for one in wanted]
     lines = [Line(rays[0], VALUES), Line(rays[1], (0.0, 1.0), "direction")]
     kept = cut(north.model, lines, TEXT)
-    told = tell(north.model, lines, wanted, TEXT, north.bases)
+    told = summarise(north.model, lines, wanted, TEXT, north.bases)
     assert told["kfac"] is not None
     for cell in ((3, 1), (0, 0), (1, 1)):
         moved = stepped(north.model, step_at(rays, told, cell))
@@ -92,7 +92,7 @@ def test_what_is_told_is_the_slice_summed_up() -> None:
     ray = north.ray(wanted)
     line = Line(ray, VALUES)
     kept = cut(north.model, [line], TEXT, bases={n: north.bases[n] for n in ray.direction.parts})
-    told = tell(north.model, [line], [wanted], TEXT, north.bases)
+    told = summarise(north.model, [line], [wanted], TEXT, north.bases)
     json.dumps(told, allow_nan=False)
     projection = next(p for p in find_projections(north.model) if p.name == wanted.projection)
     kappa = ggn_along(north.model, [projection], TEXT.examples, [ray.direction])[0]
@@ -110,7 +110,7 @@ def test_what_is_told_is_the_slice_summed_up() -> None:
     basis = north.bases[projection.name]
     assert told["kfac"][0][0] == pytest.approx(float(basis.lam[0] * basis.mu[2]))
     assert told["norm"] == told["axes"][0]["unit"]
-    bare = tell(north.model, [line], [None], TEXT, {})
+    bare = summarise(north.model, [line], [None], TEXT, {})
     assert bare["kfac"] is None and bare["mass_share"] is None
 
 
@@ -118,7 +118,7 @@ def test_a_loss_beyond_numbers_is_null() -> None:
     north = compass("olmo2")
     ray = north.ray(wishes("olmo2")["eigendirection"])
     with np.errstate(all="ignore"):
-        told = tell(north.model, [Line(ray, (0.0, 1e300))], [None], TEXT, {})
+        told = summarise(north.model, [Line(ray, (0.0, 1e300))], [None], TEXT, {})
     json.dumps(told, allow_nan=False)
     assert told["groups"]["fresh"]["rise"][0] == 0.0
 
@@ -142,7 +142,7 @@ def test_operations_grow_with_points_texts_and_depth() -> None:
 )
 def test_impossible_wishes_get_a_sentence(wish: dict[str, str], sentence: str) -> None:
     with pytest.raises(HillshadeError, match=sentence):
-        compass("olmo2").ray(Wanted(**wish))  # type: ignore[arg-type]
+        compass("olmo2").ray(RaySpec(**wish))  # type: ignore[arg-type]
 
 
 def test_what_is_not_there_gets_a_sentence() -> None:
@@ -150,9 +150,9 @@ def test_what_is_not_there_gets_a_sentence() -> None:
     name = next(iter(north.bases))
     bare = Compass(north.model, {})
     for wanted, sentence in (
-        (Wanted("spike", name, item="s0"), "no text s0"),
-        (Wanted("eigendirection", name, i=0, j=0), "no curvature basis"),
-        (Wanted("edit", recipe="kfac", setting=0.5), "no edit"),
+        (RaySpec("spike", name, item="s0"), "no text s0"),
+        (RaySpec("eigendirection", name, i=0, j=0), "no curvature basis"),
+        (RaySpec("edit", recipe="kfac", setting=0.5), "no edit"),
     ):
         with pytest.raises(HillshadeError, match=sentence):
             bare.ray(wanted)

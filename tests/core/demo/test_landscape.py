@@ -15,7 +15,7 @@ from transformers import PreTrainedModel
 from core.basis import bases
 from core.curvature.examples import Example
 from core.curvature.spikes import gradients, own_directions, rises
-from core.demo import scenery
+from core.demo import landscape
 from core.edit import Editor
 from core.factors import collect
 from core.items import Item
@@ -66,10 +66,10 @@ def document() -> dict[str, Any]:
     model, made, fresh, edited, projections = setup()
     before = weight_digest(model)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(scenery, "SIDE", 7)
-        patch.setattr(scenery, "TEXTS", STRINGS)
-        place = scenery.Place(projections[1], "kfac", SETTING, SETTING)
-        found = scenery.landscape(model, made, items(), fresh, edited, place)
+        patch.setattr(landscape, "SIDE", 7)
+        patch.setattr(landscape, "TEXTS", STRINGS)
+        place = landscape.Place(projections[1], "kfac", SETTING, SETTING)
+        found = landscape.landscape(model, made, items(), fresh, edited, place)
     assert weight_digest(model) == before
     stored: dict[str, Any] = json.loads(json.dumps(found, allow_nan=False))
     return stored
@@ -156,7 +156,7 @@ def test_it_tells_progress_and_can_be_cancelled() -> None:
         if done > total // 20:
             raise KeyboardInterrupt
 
-    place = scenery.Place(projections[1], "kfac", SETTING, SETTING)
+    place = landscape.Place(projections[1], "kfac", SETTING, SETTING)
     with pytest.raises(KeyboardInterrupt):
-        scenery.landscape(model, made, items(), fresh, edited, place, progress=stop)
+        landscape.landscape(model, made, items(), fresh, edited, place, progress=stop)
     assert seen == sorted(seen)

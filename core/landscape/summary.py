@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
 from transformers import PreTrainedModel
 
 from core.basis import Basis
@@ -22,8 +23,8 @@ from core.direction import Direction, orthogonalised
 from core.landscape.directions import Ray
 from core.landscape.result import Slice
 from core.landscape.slices import Line, cut
+from core.landscape.spec import RaySpec
 from core.landscape.texts import Texts
-from core.landscape.wanted import Wanted
 from core.projection import Projection, find_projections, named
 from core.replay import Step
 
@@ -31,10 +32,10 @@ Progress = Callable[[int, int], None]
 DIGITS = 4
 
 
-def tell(
+def summarise(
     model: PreTrainedModel,
     lines: Sequence[Line],
-    wanted: Sequence[Wanted | None],
+    wanted: Sequence[RaySpec | None],
     texts: Texts,
     bases: Mapping[str, Basis],
     *,
@@ -101,9 +102,10 @@ def operations(
         parameter.numel() for name in blocks for parameter in model.get_submodule(name).parameters()
     )
     head = model.get_input_embeddings().weight
+    assert isinstance(head, Tensor)
     tokens = sum(len(example.ids) for example in texts.examples)
     counted = int(texts.tokens.sum())
-    return 2 * (weights * tokens + head.numel() * counted) * (points + 6)  # type: ignore[operator]
+    return 2 * (weights * tokens + head.numel() * counted) * (points + 6)
 
 
 def _touched(model: PreTrainedModel, rays: Sequence[Ray]) -> tuple[Projection, ...]:

@@ -3,6 +3,10 @@
 Streamlit can bind a widget to the address itself, but writes the label a person reads; here short
 lasting names stand there (`?recipe=svd&mass=0.95`), for the selectors and the scrubber alike. The
 address wins whenever it says something else than was last written: a link, or back and forward.
+
+What is written reaches the browser later than a quick hand moves on: a run may be asked for from
+an address that is about to be replaced. Such a one is known by having been there before, and is no
+wish.
 """
 
 from __future__ import annotations
@@ -10,8 +14,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 _WRITTEN, _PAGE, _MOVED = "hillshade_written", "hillshade_page", "hillshade_moved"
+_UNDER_WAY = "hillshade_under_way"  # the address the browser last told, and those written since
 
 
 def begin(page: str) -> None:
@@ -20,6 +26,20 @@ def begin(page: str) -> None:
     memory.setdefault(_WRITTEN, {})
     memory[_MOVED] = memory.get(_PAGE) not in (None, page)
     memory[_PAGE] = page
+    told = st.query_params.to_dict()
+    under_way: list[dict[str, str]] = memory.get(_UNDER_WAY, [])
+    context = get_script_run_ctx()
+    chosen = memory[_MOVED] or (context is not None and context.is_history_navigation)
+    if chosen or told not in under_way or told == under_way[-1]:
+        memory[_UNDER_WAY] = [told]
+    else:
+        memory[_UNDER_WAY] = under_way[under_way.index(told) :]
+
+
+def _shown() -> dict[str, str]:
+    """What the address bar says, or will say once it has all that was written."""
+    shown: dict[str, str] = st.session_state[_UNDER_WAY][-1]
+    return shown
 
 
 def page() -> str:
@@ -30,7 +50,7 @@ def page() -> str:
 
 def asked(name: str) -> str | None:
     """What the address newly asks for; "" where it was taken out; None where nothing is new."""
-    now = st.query_params.get(name)
+    now = _shown().get(name)
     # Going to another page empties the address: that is no wish.
     if now == st.session_state[_WRITTEN].get(name) or (now is None and st.session_state[_MOVED]):
         return None
@@ -42,8 +62,7 @@ def write(name: str, value: str, default: str) -> None:
 
     An empty value is taken out of the address.
     """
-    shown = st.query_params.get(name)
-    if shown is None and value == default:
+    if name not in _shown() and value == default:
         st.session_state[_WRITTEN].pop(name, None)
         return
     st.session_state[_WRITTEN][name] = value
@@ -58,9 +77,10 @@ def noted(names: Sequence[str]) -> dict[str, str]:
 def flush() -> None:
     """Once a run, at its end: all that was noted goes into the address, as one step of history."""
     noted: dict[str, str] = st.session_state[_WRITTEN]
-    shown = st.query_params.to_dict()
+    shown = _shown()
     wanted = {name: value for name, value in {**shown, **noted}.items() if value}
     if wanted != shown:
+        st.session_state[_UNDER_WAY].append(wanted)
         st.query_params.from_dict(wanted)
 
 

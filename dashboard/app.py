@@ -5,7 +5,8 @@ from __future__ import annotations
 import streamlit as st
 
 from core.errors import HillshadeError
-from dashboard import address, bar, glossary, loading, present, style
+from dashboard import address, bar, glossary, loading, present, state, style
+from dashboard.components import scrubber
 
 NO_THRESHOLD = ("Method",)  # pages that are read, not scrubbed
 STUDY_ONLY = ("Start",)  # pages of one study that choose its threshold, or need none
@@ -26,6 +27,7 @@ page = st.navigation(
     position="top",
 )
 style.apply()
+scrubber.theme(state.theme())
 address.begin(page.title)
 present.apply()
 

@@ -14,6 +14,7 @@ _STYLES = {
     "texts": ("common.css", "marks.css", "texts.css"),
     "passage": ("common.css", "marks.css", "passage.css"),
     "moves": (),
+    "theme": (),
 }
 _SCRIPTS = {
     "bar": ("common.js", "bar.js"),
@@ -21,6 +22,7 @@ _SCRIPTS = {
     "texts": ("common.js", "texts.js"),
     "passage": ("common.js", "passage.js"),
     "moves": ("common.js", "moves.js"),
+    "theme": ("common.js", "theme.js"),
 }
 _EXPORT = "export default function"
 

@@ -1,4 +1,4 @@
-"""Links reopen what a hand has set; charts follow a release in place; the last release wins."""
+"""Links reopen what a hand has set; lessons present it; the last release wins."""
 
 from __future__ import annotations
 
@@ -41,6 +41,7 @@ class Row:
     path: str
     does: tuple[Callable[[Visit], None], ...]
     says: tuple[tuple[str, str], ...]
+    drawn: str = ".finding .head"  # what the page draws after its run has ended
 
 
 # A new page is one more row.
@@ -50,13 +51,24 @@ ROWS = {
         (choosing("recipe", "SVD"), to_tick(3), choosing("text", "Passages")),
         (("recipe", "svd"), ("mass", ""), ("text", "passage")),
     ),
+    "Spectrum": Row(
+        "spectrum",
+        (choosing("projection", "In view: layer 1, up"), to_tick(2)),
+        (("projection", "model.layers.1.mlp.up_proj"), ("mass", "")),
+    ),
+    "Studies": Row(
+        "studies",
+        (choosing("recipe", "SVD"), to_tick(3)),
+        (("recipe", "svd"), ("mass", "")),
+        ".readouts dd",
+    ),
 }
 
 
-def view_of(visit: Visit) -> dict[str, str]:
+def view_of(visit: Visit, drawn: str) -> dict[str, str]:
     """What a person would compare: every selector, the readouts, and the words of the finding."""
     page = visit.page
-    page.locator(".finding .head").first.wait_for()  # drawn after the run has ended
+    page.locator(drawn).first.wait_for()
     found = {
         f"selector {number}": said
         for number, said in enumerate(
@@ -75,27 +87,27 @@ def test_a_link_reopens_what_a_hand_has_set(
     row = ROWS[name]
     with browser(playwright, chromium_path) as context:
         visit = Visit(context, f"{address}/{row.path}")
-        seen = [view_of(visit)]
+        seen = [view_of(visit, row.drawn)]
         for act, (parameter, value) in zip(row.does, row.says, strict=True):
             act(visit)
             said = asked(visit)
             assert said.get(parameter), (parameter, visit.page.url)
             assert value in ("", said[parameter])
-            seen.append(view_of(visit))
+            seen.append(view_of(visit, row.drawn))
         assert seen[-1] != seen[0]
         with browser(playwright, chromium_path) as other:
             again = Visit(other, visit.page.url)
-            assert view_of(again) == seen[-1]
+            assert view_of(again, row.drawn) == seen[-1]
             assert asked(again) == asked(visit)
             assert not again.complaints
         visit.page.go_back()
         visit.page.wait_for_timeout(500)
         visit.settle()
-        assert view_of(visit) == seen[-2]
+        assert view_of(visit, row.drawn) == seen[-2]
         visit.page.go_forward()
         visit.page.wait_for_timeout(500)
         visit.settle()
-        assert view_of(visit) == seen[-1]
+        assert view_of(visit, row.drawn) == seen[-1]
         assert not visit.complaints
 
 
@@ -129,3 +141,41 @@ def test_charts_follow_a_release_in_place_and_the_last_release_wins(
         label = page.locator(".st-key-chart-repeats [role=figure]").get_attribute("aria-label")
         assert label and page.get_by_text(label, exact=True).count()
         assert not visit.complaints
+
+
+def test_a_lesson_is_presented_with_the_controls_it_names(
+    playwright: Playwright, chromium_path: str, address: str
+) -> None:
+    with browser(playwright, chromium_path) as context:
+        visit = Visit(context, f"{address}/recall")
+        page = visit.page
+        size = "parseFloat(getComputedStyle(document.documentElement).fontSize)"
+        small = page.evaluate(size)
+        for key in ("recipe", "show-curves", "own-prompt"):
+            assert page.locator(f".st-key-{key}").is_visible(), key
+        page.get_by_role("button", name="Present this page").click()
+        visit.settle()
+        assert asked(visit) == {"present": "1"}
+        assert page.evaluate(size) > small
+        assert visit.thumb.is_visible()
+        for key in ("recipe", "study", "projection", "text", "show-curves", "own-prompt"):
+            assert not page.locator(f".st-key-{key}").is_visible(), key
+        start = visit.tick()
+        page.keyboard.press("ArrowRight")  # the button that was pressed still has the focus
+        assert visit.tick() == start + 1
+        page.wait_for_timeout(600)
+        visit.settle()
+        page.get_by_role("link", name="Spectrum").click()
+        visit.settle()
+        assert asked(visit)["present"] == "1" and not page.locator(".st-key-recipe").is_visible()
+        lesson = Visit(context, f"{address}/recall?present=1&show=recipe,tables,everything")
+        assert lesson.page.get_by_text("asks to show everything").is_visible()
+        assert asked(lesson) == {"present": "1", "show": "recipe,tables"}
+        for key, stays in (("recipe", True), ("show-curves", True), ("study", False)):
+            assert lesson.page.locator(f".st-key-{key}").is_visible() is stays, key
+        assert not lesson.thumb.is_visible()
+        lesson.page.get_by_role("button", name="Leave present mode").click()
+        lesson.settle()
+        assert not asked(lesson)
+        assert lesson.page.locator(".st-key-study").is_visible()
+        assert not visit.complaints + lesson.complaints

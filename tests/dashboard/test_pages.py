@@ -118,6 +118,30 @@ def test_address_reopens_the_view(monkeypatch: pytest.MonkeyPatch, study_path: P
     assert at.query_params["mass"] in ("0.95", ["0.95"])
 
 
+def test_a_release_wins_over_an_address_that_is_on_its_way(
+    monkeypatch: pytest.MonkeyPatch, study_path: Path
+) -> None:
+    at = open_page(monkeypatch, study_path, mass="0.95")
+    recipe = Study.open(study_path).manifest.recipe("kfac")
+
+    def release(tick: int, told: str) -> None:
+        """The thumb is let go while the address bar still says `told`."""
+        at.query_params["mass"] = told
+        at.session_state["hillshade_ticks"] = {"kfac": tick}
+        at.run()
+        assert component(at, "hillshade_bar")["tick"] == tick
+        assert recipe.tick_at(float(at.query_params["mass"])) == tick
+
+    first = recipe.ticks.index(0.95)
+    release(first + 1, "0.95")
+    release(first + 2, "0.95")  # the browser has nothing of the last release yet
+    release(first - 1, "0.9")  # it has that of the one before
+    release(first, "0.8")
+    at.query_params["mass"] = "0.99"  # a link to where no release was, while nothing is on its way
+    at.run()
+    assert component(at, "hillshade_bar")["tick"] == recipe.ticks.index(0.99)
+
+
 @pytest.mark.parametrize("mass", ["2", "-0.1", "nan", "many", "<b>0.9"])
 def test_a_bad_mass_is_said_and_changes_nothing(
     monkeypatch: pytest.MonkeyPatch, study_path: Path, mass: str

@@ -2,7 +2,7 @@
 
 Four components-v2 parts speak over one bus in the browser: `bar` announces ticks; `live` (figures),
 `texts` (before and after) and `passage` (one text) follow. All get finished numbers and snap to
-stored ticks.
+stored ticks. Two more work unseen: `moves` sets in a chart what changed, `theme` sees a switch.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ _live = _part("live")
 _texts = _part("texts")
 _passage = _part("passage")
 _moves = _part("moves")
+_theme = _part("theme")
 
 
 def _digest(data: Mapping[str, Any]) -> str:
@@ -48,8 +49,12 @@ def bar(data: Mapping[str, Any], tick: int, on_release: Callable[[], None]) -> N
         key="bar",
         data=_versioned(data, tick),
         on_release_change=on_release,
-        on_theme_change=lambda: None,  # the run itself draws in the new colours
     )
+
+
+def theme(drawn: str) -> None:
+    """Once a page: has it drawn again when the visitor switches to another theme than `drawn`."""
+    _theme(key="theme", data={"drawn": drawn}, on_theme_change=lambda: None)
 
 
 def live(

@@ -144,12 +144,8 @@ function makeBar(root) {
     clearTimeout(view.timer);
   };
 
-  view.update = (data, send, retheme) => {
+  view.update = (data, send) => {
     view.send = send;
-    // Plotly's colours come from the server: tell it when the visitor switches the theme.
-    const theme = themeOf(root);
-    if (root.dataset.theme && root.dataset.theme !== theme) retheme(theme);
-    root.dataset.theme = theme;
     const fresh = !view.data || view.data.version !== data.version;
     const another = !view.data || view.data.axis.recipe !== data.axis.recipe;
     view.data = data;
@@ -193,10 +189,6 @@ function makeBar(root) {
 
 export default function ({ data, parentElement, setTriggerValue }) {
   return present(parentElement, makeBar, (view) =>
-    view.update(
-      data,
-      (value) => setTriggerValue("release", value),
-      (theme) => setTriggerValue("theme", theme),
-    ),
+    view.update(data, (value) => setTriggerValue("release", value)),
   );
 }

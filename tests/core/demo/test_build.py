@@ -2,13 +2,16 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 
 from core.acceptance import markdown
-from core.demo import build, crew, laboratory, landscape, material, observed, picture
+from core.audit.relearning import Training
+from core.audit.report import Questions
+from core.demo import build, crew, laboratory, landscape, material, observed, picture, train
 from core.demo.reported import Finished
 from core.demo.stages import load_stage
 from core.demo.world import WorldConfig
@@ -42,19 +45,24 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setattr(laboratory, "LAYERS", ((3,),))
         patch.setattr(laboratory, "KINDS", (("gate", "up"),))
         patch.setattr(laboratory, "SEEDS", 2)
-        patch.setattr(laboratory, "TICKS", dict.fromkeys(METHODS, 14))
-        patch.setattr(material, "CHOOSE", 4)
-        patch.setattr(material, "REPORT", 8)
-        patch.setattr(material, "UNSEEN", 4)
-        patch.setattr(material, "FRESH", 14)
+        patch.setattr(laboratory, "TICKS", {"kfac": 7, "random": 4})
+        patch.setattr("core.sweep._FIRST", (1e-3, 0.05, 0.5))
+        patch.setattr("core.sweep._FURTHER", (0.9,))
+        patch.setattr(material, "CHOOSE", 3)
+        patch.setattr(material, "REPORT", 6)
+        patch.setattr(material, "UNSEEN", 3)
+        patch.setattr(material, "FRESH", 10)
         patch.setattr(material, "FACTOR_ROWS", 24)
         patch.setattr(material, "PLANTED_ROWS", 6)
+        patch.setattr(train, "SNAPSHOTS", 4)
         patch.setattr(picture, "GRID", 3)
         patch.setattr(landscape, "POINTS", 5)
         patch.setattr(landscape, "SIDE", 3)
         patch.setattr(landscape, "EDIT_POINTS", 9)
+        patch.setattr(observed, "STRINGS", 10)
         patch.setattr(observed, "UNRELATED", 32)
         patch.setattr(observed, "RIVALS", 200)
+        patch.setattr(observed, "Questions", partial(Questions, training=Training(steps=(0, 2))))
         build.build(TINY, folder / "language")
         yield folder
 

@@ -30,7 +30,7 @@ dashboard: $(VENV)/.installed
 	@$(PY) -m core.cli dashboard
 
 test: check browser
-	$(PY) -m pytest
+	OMP_NUM_THREADS=1 $(PY) -m pytest --numprocesses 2 --dist loadfile
 
 check: $(VENV)/.installed-test
 	$(PY) -m ruff check .

@@ -28,6 +28,7 @@ class Described(Protocol):
     def alt(self) -> str: ...
 
 
+PAINTED = "hillshade_painted"
 Picked = Callable[[list[Any]], None]
 
 
@@ -64,6 +65,18 @@ def chart(described: Described, drawing: go.Figure, picked: Picked | None = None
         key=key,
     )
     scrubber.moves(key, moved, described.alt, picked)
+
+
+def painted() -> bool:
+    """Whether a visitor sees the page already, so that what lies below its first screen may follow.
+
+    A browser draws all charts it is sent before it shows any: on a first visit the first screen is
+    sent alone, and the rest once that has been painted.
+    """
+    if st.session_state.get(PAINTED):
+        return True
+    scrubber.painted(lambda: st.session_state.__setitem__(PAINTED, True))
+    return False
 
 
 def reading(described: Described, table: pd.DataFrame) -> None:

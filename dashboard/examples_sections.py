@@ -76,11 +76,15 @@ def opening(view: View, document: Document) -> Look:
 
 
 def spikes(look: Look) -> None:
-    """Rises along own directions, and the claims about them."""
+    """Rises along own directions."""
     left, right = st.columns(2, gap="large")
     for place, of in ((left, "memorized"), (right, "fresh")):
         with place:
             _lines(look, examples.spikes(look.document, look.projection, look.fraction, of))
+
+
+def claims(look: Look) -> None:
+    """What is claimed of them, and what holds."""
     _forest(look, examples.claims(look.document, look.projection, look.fraction))
 
 

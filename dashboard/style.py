@@ -35,7 +35,7 @@ _CSS = """
 .stSelectbox [role="group"], .stTextArea textarea, .stTextArea > div { background: transparent; }
 [data-testid="stCaptionContainer"] { opacity: 1; color: light-dark(#55626B, #A9B2B8); }
 .st-key-texts h3 { padding: 0; }
-[class*="st-key-moves-"], .st-key-theme { display: none; }
+[class*="st-key-moves-"], .st-key-theme, .st-key-painted { display: none; }
 [class*="st-key-finding-"] h2, .st-key-start-question h1 {
   padding: 0 0 0.25rem; font-size: 1.15rem; line-height: 1.4;
 }

@@ -6,6 +6,10 @@ import ast
 from dataclasses import dataclass
 from pathlib import Path
 
+from streamlit.testing.v1 import AppTest
+
+from dashboard import blocks
+
 APP = Path(__file__).resolve().parents[1] / "dashboard" / "app.py"
 
 
@@ -30,3 +34,10 @@ def listed() -> tuple[Page, ...]:
     pages = tuple(Page(file, said["title"], said.get("url_path", "")) for _, file, said in found)
     assert pages, "dashboard/app.py lists no page"
     return pages
+
+
+def visited() -> AppTest:
+    """The dashboard as a session has it that has seen a page painted: pages come whole."""
+    at = AppTest.from_file(str(APP), default_timeout=110)
+    at.session_state[blocks.PAINTED] = True
+    return at

@@ -10,12 +10,14 @@ if document is not None:
     with blocks.understood("curvature.json"):
         look = examples_sections.opening(view, document)
         examples_sections.spikes(look)
-        with blocks.understood("examples.json"):
-            portraits_sections.show(view, look.projection)
-        map_section.show(view)
-        examples_sections.growth(look)
-        examples_sections.together(look)
-        examples_sections.hills(look)
-        examples_sections.by_activations(look)
+        if blocks.painted():
+            examples_sections.claims(look)
+            with blocks.understood("examples.json"):
+                portraits_sections.show(view, look.projection)
+            map_section.show(view)
+            examples_sections.growth(look)
+            examples_sections.together(look)
+            examples_sections.hills(look)
+            examples_sections.by_activations(look)
 else:
     map_section.show(view)

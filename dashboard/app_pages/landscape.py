@@ -9,8 +9,11 @@ document = landscape_sections.document(view)
 if document is not None:
     with blocks.understood("landscape.json"):
         landscape_sections.opening(view, document)
-        landscape_sections.directions(view, document)
-        landscape_sections.over_planes(view, document)
-with blocks.understood("training.json"):
-    landscape_sections.training(view)
-cutting_section.show(view)
+if blocks.painted():
+    if document is not None:
+        with blocks.understood("landscape.json"):
+            landscape_sections.directions(view, document)
+            landscape_sections.over_planes(view, document)
+    with blocks.understood("training.json"):
+        landscape_sections.training(view)
+    cutting_section.show(view)

@@ -23,9 +23,10 @@ if view.study.items.empty:
 else:
     recall_sections.story(view)
     recall_sections.texts(view)
-    recall_sections.own_prompt(view)
-    recall_sections.own_list(view)
-    recall_sections.controls(view)
-    recall_sections.repeats_and_share(view)
-    recall_sections.full_curves(view)
-    audit_section.show(view)
+    if blocks.painted():
+        recall_sections.own_prompt(view)
+        recall_sections.own_list(view)
+        recall_sections.controls(view)
+        recall_sections.repeats_and_share(view)
+        recall_sections.full_curves(view)
+        audit_section.show(view)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dashboard import spectrum_sections, state
+from dashboard import blocks, spectrum_sections, state
 
 view = state.view()
 spectrum_sections.live(view)
-spectrum_sections.eigenvalues(view)
-spectrum_sections.multiples(view)
+if blocks.painted():
+    spectrum_sections.eigenvalues(view)
+    spectrum_sections.multiples(view)

@@ -15,6 +15,7 @@ _STYLES = {
     "passage": ("common.css", "marks.css", "passage.css"),
     "moves": (),
     "theme": (),
+    "painted": (),
 }
 _SCRIPTS = {
     "bar": ("common.js", "bar.js"),
@@ -23,6 +24,7 @@ _SCRIPTS = {
     "passage": ("common.js", "passage.js"),
     "moves": ("common.js", "moves.js"),
     "theme": ("common.js", "theme.js"),
+    "painted": ("common.js", "painted.js"),
 }
 _EXPORT = "export default function"
 

@@ -121,9 +121,10 @@ class Visit:
             self.complaints.append(f"{message.text} ({url})")
 
     def settle(self) -> None:
-        """Wait until the run of the page has ended and the bar stands."""
+        """Wait until the run of the page has ended, the bar stands, and all has come."""
         self.page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]")
         self.page.wait_for_timeout(250)  # the component answers a run after it has ended
+        self.page.wait_for_selector(".st-key-painted", state="detached")
         self.page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]")
 
     @property

@@ -16,8 +16,8 @@ from core.study import Study
 from dashboard import loading
 from dashboard.prompts import shown
 from tests.dashboard.studies import unfit_studies
+from tests.pages import APP, visited
 
-APP = str(Path(loading.__file__).parent / "app.py")
 PAGES = ("recall", "spectrum")
 UNFIT = ("missing", "half-written", "empty", "truncated", "changed", "incomplete")
 
@@ -33,7 +33,7 @@ def open_page(
 ) -> AppTest:
     """The page as a link opens it; `start` is what the app opens with."""
     monkeypatch.setenv(loading.ENVIRONMENT, str(study))
-    at = AppTest.from_file(APP, default_timeout=60)
+    at = visited()
     if page != "start":
         at.run()
         at.switch_page(f"app_pages/{page}.py")
@@ -88,6 +88,22 @@ def test_unfit_study_gets_a_sentence(
     assert sentence in at.error[0].value
     assert at.title[0].value == "No study to show"
     assert not charts(at)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_first_visit_gets_the_first_screen_alone(
+    monkeypatch: pytest.MonkeyPatch, study_path: Path, page: str
+) -> None:
+    """The browser tests see the rest come; here that nothing of it is made before."""
+    whole = open_page(monkeypatch, study_path, page)
+    monkeypatch.setenv(loading.ENVIRONMENT, str(study_path))
+    at = AppTest.from_file(str(APP), default_timeout=60).run()
+    at.switch_page(f"app_pages/{page}.py").run()
+    names = {element.proto.component_name for element in at.get("bidi_component")}
+    assert "hillshade_painted" in names and "hillshade_live" in names
+    assert len(charts(at)) < len(charts(whole))
+    rest = {element.proto.component_name for element in whole.get("bidi_component")}
+    assert "hillshade_painted" not in rest
 
 
 def test_the_method_is_shown_whatever_the_study(

@@ -9,7 +9,8 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard import loading
 from dashboard.present import CONTROLS
-from tests.dashboard.test_pages import APP, open_page
+from tests.dashboard.test_pages import open_page
+from tests.pages import visited
 
 
 def rules(at: AppTest) -> str:
@@ -39,7 +40,7 @@ def test_present_mode_is_kept_over_pages_and_left_again(
 
 def test_a_lesson_names_what_it_keeps(monkeypatch: pytest.MonkeyPatch, study_path: Path) -> None:
     monkeypatch.setenv(loading.ENVIRONMENT, str(study_path))
-    at = AppTest.from_file(APP, default_timeout=60)
+    at = visited()
     at.query_params["show"] = "recipe, TABLES,nonsense<b>"
     at.run()
     assert "nonsenseb" in at.warning[0].value and "recipe" in at.warning[0].value

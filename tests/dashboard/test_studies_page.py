@@ -28,7 +28,8 @@ from dashboard import exports, loading, making, state
 from dashboard.figures.measured import Measured
 from dashboard.making import maker
 from tests.dashboard.studies import unfit_studies
-from tests.dashboard.test_pages import APP, open_page
+from tests.dashboard.test_pages import open_page
+from tests.pages import visited
 from tests.study_factory import sentence, tiny_model, tiny_tokenizer
 
 UNFIT = ("missing", "half-written", "empty", "truncated", "changed", "incomplete")
@@ -124,7 +125,7 @@ def test_a_folder_that_was_typed_is_opened_and_shown_everywhere(
     at.switch_page("app_pages/recall.py").run()
     assert not at.exception and at.session_state["hillshade_view"].study.path == other
     assert str(tmp_path) not in str(dict(at.query_params))  # what was typed stays here
-    again = AppTest.from_file(APP, default_timeout=60)  # another visitor's deep link
+    again = visited()  # another visitor's deep link
     again.query_params["study"] = "copied"
     again.run()
     assert again.selectbox(key="study").value == "copied"

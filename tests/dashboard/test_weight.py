@@ -11,7 +11,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from dashboard import loading
-from tests.pages import APP, Page, listed
+from tests.pages import Page, listed, visited
 
 MOST_BYTES = 300_000
 MOST_POINTS = 400
@@ -19,7 +19,7 @@ SHIPPED = loading.SHIPPED / "language" / "study"
 
 
 def opened(page: Page) -> AppTest:
-    at = AppTest.from_file(str(APP), default_timeout=110)
+    at = visited()
     at.run()
     at.switch_page(page.script).run()
     assert not at.exception, at.exception

@@ -2,7 +2,8 @@
 
 Four components-v2 parts speak over one bus in the browser: `bar` announces ticks; `live` (figures),
 `texts` (before and after) and `passage` (one text) follow. All get finished numbers and snap to
-stored ticks. Two more work unseen: `moves` sets in a chart what changed, `theme` sees a switch.
+stored ticks. Three more work
+unseen: `moves` sets in a chart what changed, `theme` sees a switch, `painted` the first picture.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ _texts = _part("texts")
 _passage = _part("passage")
 _moves = _part("moves")
 _theme = _part("theme")
+_painted = _part("painted")
 
 
 def _digest(data: Mapping[str, Any]) -> str:
@@ -55,6 +57,11 @@ def bar(data: Mapping[str, Any], tick: int, on_release: Callable[[], None]) -> N
 def theme(drawn: str) -> None:
     """Once a page: has it drawn again when the visitor switches to another theme than `drawn`."""
     _theme(key="theme", data={"drawn": drawn}, on_theme_change=lambda: None)
+
+
+def painted(on_seen: Callable[[], None]) -> None:
+    """`on_seen` runs once what stands on the page so far has been painted."""
+    _painted(key="painted", on_seen_change=on_seen)
 
 
 def live(

@@ -67,13 +67,18 @@ def chart(described: Described, drawing: go.Figure, picked: Picked | None = None
     scrubber.moves(key, moved, described.alt, picked)
 
 
+def seen() -> bool:
+    """Whether this visitor has seen a page painted, so that pages may come whole."""
+    return bool(st.session_state.get(PAINTED))
+
+
 def painted() -> bool:
-    """Whether a visitor sees the page already, so that what lies below its first screen may follow.
+    """The same, asked where the first screen of a page ends: if not, have it told once it is.
 
     A browser draws all charts it is sent before it shows any: on a first visit the first screen is
     sent alone, and the rest once that has been painted.
     """
-    if st.session_state.get(PAINTED):
+    if seen():
         return True
     scrubber.painted(lambda: st.session_state.__setitem__(PAINTED, True))
     return False

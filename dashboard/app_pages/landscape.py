@@ -9,11 +9,10 @@ document = landscape_sections.document(view)
 if document is not None:
     with blocks.understood("landscape.json"):
         landscape_sections.opening(view, document)
-if blocks.painted():
-    if document is not None:
-        with blocks.understood("landscape.json"):
+        if blocks.seen():
             landscape_sections.directions(view, document)
             landscape_sections.over_planes(view, document)
+if blocks.painted():
     with blocks.understood("training.json"):
         landscape_sections.training(view)
     cutting_section.show(view)

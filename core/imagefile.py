@@ -121,7 +121,7 @@ def read_images(
     folder = Path(folder)
     if not folder.is_dir():
         raise HillshadeError(f"There is no folder {folder}; name one with images.")
-    classes = {str(name): int(number) for name, number in model.config.label2id.items()}
+    classes = {str(name): int(number) for number, name in model.config.id2label.items()}
     rows = list(_of_table(folder) if (folder / TABLE).is_file() else _of_folders(folder))
     if not rows:
         raise HillshadeError(
@@ -196,7 +196,7 @@ def _class(name: str, classes: Mapping[str, int], path: Path) -> int:
         return int(name)
     raise HillshadeError(
         f'{path} has the class "{name}", which the model does not know; name classes as its config '
-        "does (label2id), or number them from 0."
+        "does (id2label), or number them from 0."
     )
 
 

@@ -54,6 +54,13 @@ def require_eval(model: PreTrainedModel) -> None:
         raise HillshadeError("The model is in training mode; call model.eval() before measuring.")
 
 
+def classes_of(model: PreTrainedModel) -> int:
+    """How many classes an image classifier knows."""
+    count = model.config.num_labels
+    assert isinstance(count, int)
+    return count
+
+
 def batches(
     model: PreTrainedModel, lengths: Sequence[int], order: Sequence[int], batch_tokens: int
 ) -> Iterator[list[int]]:
@@ -85,7 +92,7 @@ def pad(sequences: Sequence[Sequence[int]], device: torch.device) -> Tensor:
 def _vocabulary(model: PreTrainedModel) -> int:
     """Width of a row of logits."""
     if model.main_input_name == "pixel_values":
-        return int(model.config.num_labels)
+        return classes_of(model)
     weight = model.get_input_embeddings().weight
     assert isinstance(weight, Tensor)
     return weight.shape[0]

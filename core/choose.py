@@ -113,7 +113,7 @@ def choose(
                 progress(number * _STEPS + step + 1, total, label)
     if not trials:
         raise NoCandidateError(
-            f"No candidate has a setting that costs {rise:.1%} (perplexity, or points of accuracy); "
+            f"No candidate has a setting that costs {rise:.1%} (perplexity, or accuracy lost); "
             "give other layers or another tolerance."
         )
     return Choice(best_of(trials, aim, judged), tuple(trials))

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from core.batches import require_eval
+from core.batches import classes_of, require_eval
 from core.errors import HillshadeError
 from core.images import Image, require_alike
 from core.intervals import Estimate, share
@@ -92,7 +92,7 @@ def classify(
     training mode, and logits that are not finite.
     """
     require_eval(model)
-    require_alike(images, int(model.config.num_labels))
+    require_alike(images, classes_of(model))
     logits: list[Tensor] = []
     with torch.inference_mode():
         for start in range(0, len(images), _BATCH):

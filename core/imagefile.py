@@ -33,6 +33,7 @@ from PIL import UnidentifiedImageError
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from core.batches import classes_of
 from core.errors import HillshadeError
 from core.images import Image, require_alike
 
@@ -121,7 +122,8 @@ def read_images(
     folder = Path(folder)
     if not folder.is_dir():
         raise HillshadeError(f"There is no folder {folder}; name one with images.")
-    classes = {str(name): int(number) for number, name in model.config.id2label.items()}
+    names = model.config.id2label or {}
+    classes = {name: int(number) for number, name in names.items()}
     rows = list(_of_table(folder) if (folder / TABLE).is_file() else _of_folders(folder))
     if not rows:
         raise HillshadeError(
@@ -143,7 +145,7 @@ def read_images(
         found.append(image if row["split"] else _halved(image, seed))
         if progress is not None:
             progress(number, len(rows))
-    require_alike(found, int(model.config.num_labels))
+    require_alike(found, classes_of(model))
     return found
 
 
@@ -151,7 +153,7 @@ def load_preparation(
     source: str | Path, model: PreTrainedModel, *, download: bool = False
 ) -> Preparation:
     """From the preprocessor_config.json beside the model, in a folder or of the hub."""
-    from transformers.utils import cached_file
+    from transformers.utils.hub import cached_file
 
     name = "preprocessor_config.json"
     try:

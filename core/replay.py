@@ -84,7 +84,7 @@ class Replay:
         self,
         model: nn.Module,
         projections: Sequence[Projection],
-        sequences: Sequence[Sequence[int]] | Sequence[Image],
+        sequences: Sequence[Sequence[int] | Image],
         *,
         counted: Sequence[Sequence[int]] | None = None,
     ) -> None:
@@ -200,7 +200,7 @@ def _loss_and_right(logits_1rv: Tensor, targets_r: Tensor) -> Tensor:
     return torch.stack([total.log() - at_target, right.to(total.dtype)])
 
 
-def _sample(sequences: Sequence[Sequence[int]] | Sequence[Image], model: nn.Module) -> Sample:
+def _sample(sequences: Sequence[Sequence[int] | Image], model: nn.Module) -> Sample:
     images = [one for one in sequences if isinstance(one, Image)]
     if images:
         return readable(Images(images, "all"), model)
@@ -216,8 +216,8 @@ def _positions(sample: Sample, counted: Sequence[Sequence[int]] | None) -> list[
             "give one for each."
         )
     positions = [list(map(int, some)) for some in counted]
-    for number, (one, some) in enumerate(zip(sample, positions, strict=True)):
-        last = predictions(one) - 1
+    for number, some in enumerate(positions):
+        last = predictions(sample[number]) - 1
         if not some or some != sorted(set(some)) or some[0] < 0 or some[-1] > last:
             raise HillshadeError(
                 f"Sequence {number} cannot count the positions {some}; give ascending ones from "

@@ -104,7 +104,7 @@ def replayed(
     return Replay(
         model,
         projections,
-        [example.content for example in examples],  # type: ignore[misc]
+        [example.content for example in examples],
         counted=[example.counted for example in examples],
     )
 

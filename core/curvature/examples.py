@@ -72,7 +72,7 @@ class Example:
         return len(self.counted)
 
 
-Examples = Sequence[Example] | Sequence[Image]
+Examples = Sequence[Example | Image]
 
 
 def readable_examples(model: nn.Module, examples: Examples) -> Sample:

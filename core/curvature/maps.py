@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Literal
 
 import numpy as np
 import torch
@@ -114,7 +114,7 @@ def example_map(
     for rows in example_rows(
         model,
         [projection],
-        cast("Examples", [example]),
+        [example],
         labels=labels,
         seed=seed,
         draws=draws,

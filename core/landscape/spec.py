@@ -126,7 +126,7 @@ class Compass:
         item = self._items.get(wanted.item or "")
         if item is None:
             raise HillshadeError(f"There is no text {wanted.item} here; choose another one.")
-        example: Any = item if isinstance(item, Image) else Example.of_item(item)
+        example = item if isinstance(item, Image) else Example.of_item(item)
         rows = gradients(self.model, [projection], [example], seed=wanted.seed)
         own = own_directions(projection.name, rows[projection.name])
         wide = torch.promote_types(projection.weight(self.model).dtype, torch.float32)

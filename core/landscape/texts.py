@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +25,7 @@ class Texts:
 
     names: tuple[str, ...]
     groups: tuple[str, ...]
-    examples: tuple[Example, ...] | tuple[Image, ...]
+    examples: tuple[Example | Image, ...]
 
     def __post_init__(self) -> None:
         if not self.examples:
@@ -56,8 +55,9 @@ class Texts:
         return cls(tuple(i.id for i in shown), tuple(i.group for i in shown), shown)
 
     def __add__(self, other: Texts) -> Texts:
-        examples: Any = (*self.examples, *other.examples)
-        return Texts(self.names + other.names, self.groups + other.groups, examples)
+        return Texts(
+            self.names + other.names, self.groups + other.groups, self.examples + other.examples
+        )
 
     @property
     def tokens(self) -> NDArray[np.int64]:

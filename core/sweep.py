@@ -22,7 +22,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
-from typing import Any, Generic, Protocol, Self, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 from transformers import PreTrainedModel
@@ -78,7 +78,7 @@ class Asks(Protocol[Given]):
         """What a setting is chosen by, on the choosing half."""
         ...
 
-    def narrowed(self) -> Self:
+    def narrowed(self) -> Asks[Given]:
         """Less of it, for further seeds of one method."""
         ...
 

@@ -31,8 +31,7 @@ def check_readable(model: PreTrainedModel, ids: Sequence[int], more: int = 0) ->
     Raises HillshadeError for an empty prompt, more tokens than the model's context, ids outside
     its vocabulary, or a model in training mode (dropout would make every answer a draw of chance).
     """
-    if model.training:
-        raise HillshadeError("The model is in training mode; call model.eval() before measuring.")
+    require_eval(model)
     if not ids:
         raise HillshadeError("The prompt is empty; type at least one word.")
     context = getattr(model.config, "max_position_embeddings", None)
@@ -47,6 +46,19 @@ def check_readable(model: PreTrainedModel, ids: Sequence[int], more: int = 0) ->
             f"The text holds token ids outside the model's vocabulary of {vocabulary}; "
             "encode it with the model's own tokenizer."
         )
+
+
+def require_eval(model: PreTrainedModel) -> None:
+    """HillshadeError for a model in training mode: dropout would make answers a draw of chance."""
+    if model.training:
+        raise HillshadeError("The model is in training mode; call model.eval() before measuring.")
+
+
+def classes_of(model: PreTrainedModel) -> int:
+    """How many classes an image classifier knows."""
+    count = model.config.num_labels
+    assert isinstance(count, int)
+    return count
 
 
 def batches(
@@ -78,6 +90,9 @@ def pad(sequences: Sequence[Sequence[int]], device: torch.device) -> Tensor:
 
 
 def _vocabulary(model: PreTrainedModel) -> int:
+    """Width of a row of logits."""
+    if model.main_input_name == "pixel_values":
+        return classes_of(model)
     weight = model.get_input_embeddings().weight
     assert isinstance(weight, Tensor)
     return weight.shape[0]

@@ -7,8 +7,9 @@ settings; the best of all these trials is chosen by
     2. the ability that keeps least of its accuracy above chance,
     3. loose recall,
 
-all on the choosing half of strings, probes and fresh text. Every method is chosen for alike, so no
-control is run on layers that suit another method.
+all on the choosing half of strings, probes and fresh text; of images by the wrong labels said, then
+the true labels not said, within a tolerated loss of clean accuracy (`core.image_exam`). Every
+method is chosen for alike, so no control is run on layers that suit another method.
 """
 
 from __future__ import annotations
@@ -20,15 +21,11 @@ from transformers import PreTrainedModel
 
 from core.edit import Editor
 from core.errors import HillshadeError
-from core.exam import Answers, Exam
-from core.greedy import Bools
-from core.intervals import Estimate, share
-from core.items import Item, highest_class
-from core.measures import ratio, read
-from core.probes import Ability, abilities
+from core.exam import Judgement
+from core.intervals import Estimate
+from core.probes import Ability
 from core.projection import Projection
-from core.recall import Outcome, evaluate
-from core.sweep import PRECISION, Progress, at_perplexity
+from core.sweep import PRECISION, Asks, Given, Progress, at_cost
 
 Build = Callable[[Sequence[Projection]], Editor[PreTrainedModel]]
 
@@ -45,8 +42,8 @@ _STEP = 2**-0.5  # of 1 − setting, from the strongest edit the tolerance allow
 class Trial:
     """One candidate at one setting, all measured on the choosing half.
 
-    ratio   fresh-text perplexity / the original's
-    recall  strict recall of the class repeated most often; `loose` likewise
+    ratio   fresh-text perplexity / the original's; of images, 1 + clean accuracy lost
+    recall, loose, abilities  as in `core.exam.Judgement`
     """
 
     layers: tuple[int, ...]
@@ -79,8 +76,8 @@ class Choice:
 def choose(
     candidates: Sequence[Sequence[Projection]],
     build: Build,
-    exam: Exam,
-    original: Answers,
+    exam: Asks[Given],
+    original: Given,
     *,
     rise: float = 0.01,
     aim: float = 0.02,
@@ -97,30 +94,26 @@ def choose(
     judged  abilities the second criterion looks at; None for all
     Raises NoCandidateError where no candidate reaches the tolerated perplexity.
     """
-    items = tuple(item for item in exam.narrowed().items if item.split == "choose")
-    asked = {item.id for item in items}
-    right = original.outcome.strict[[item.id in asked for item in original.items]]
     trials: list[Trial] = []
     total = len(candidates) * _STEPS
     for number, projections in enumerate(candidates):
         editor = build(projections)
-        strongest = at_perplexity([editor], exam.fresh_choose, original.choose, rise)
+        strongest = at_cost([editor], exam, original, rise)
         if strongest is None:
             continue
         for step in range(_STEPS):
             setting = 1.0 - (1.0 - strongest) * _STEP**step
             model = editor.at(setting)[0]
-            perplexity = ratio(original.choose, read(model, exam.fresh_choose))
-            if perplexity.value > (1.0 + rise) * (1.0 + PRECISION):
+            cost = exam.cost(model, original)
+            if cost.value > (1.0 + rise) * (1.0 + PRECISION):
                 continue  # the method jumps over the tolerance
-            outcome = evaluate(model, items)
-            trials.append(_trial(projections, setting, perplexity, items, right, outcome))
+            trials.append(_trial(projections, setting, cost, exam.judge(model, original)))
             if progress:
                 label = f"layers {trials[-1].layers}, {'+'.join(trials[-1].kinds)}"
                 progress(number * _STEPS + step + 1, total, label)
     if not trials:
         raise NoCandidateError(
-            f"No candidate has a setting that raises perplexity by {rise:.1%}; "
+            f"No candidate has a setting that costs {rise:.1%} (perplexity, or accuracy lost); "
             "give other layers or another tolerance."
         )
     return Choice(best_of(trials, aim, judged), tuple(trials))
@@ -134,20 +127,16 @@ def best_of(trials: Sequence[Trial], aim: float, judged: Sequence[str] | None = 
 def _trial(
     projections: Sequence[Projection],
     setting: float,
-    perplexity: Estimate,
-    items: Sequence[Item],
-    right: Bools,
-    outcome: Outcome,
+    cost: Estimate,
+    judgement: Judgement,
 ) -> Trial:
-    top = highest_class(items)
-    mine = [(item.group, item.repeats) == top for item in items]
     return Trial(
         layers=tuple(sorted({projection.layer for projection in projections})),
         kinds=tuple(dict.fromkeys(projection.kind for projection in projections)),
         projections=tuple(projection.name for projection in projections),
         setting=setting,
-        ratio=perplexity,
-        recall=share(outcome.strict[mine]),
-        loose=share(outcome.loose[mine]),
-        abilities=abilities(items, right, outcome.strict),
+        ratio=cost,
+        recall=judgement.recall,
+        loose=judgement.loose,
+        abilities=judgement.abilities,
     )

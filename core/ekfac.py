@@ -27,9 +27,10 @@ from torch import Tensor, nn
 from core import tensorfile
 from core.basis import Basis
 from core.errors import HillshadeError
+from core.images import Images
 from core.labels import Labels
 from core.projection import Projection, tensor_bytes
-from core.rows import Batch, Tap, as_sequences, batches
+from core.rows import Batch, Tap, batches, readable
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +80,7 @@ class Ekfac:
 
 def collect_ekfac(
     model: nn.Module,
-    sequences: Iterable[Sequence[int]],
+    sequences: Iterable[Sequence[int]] | Images,
     bases: Mapping[str, Basis],
     projections: Sequence[Projection],
     *,
@@ -94,8 +95,9 @@ def collect_ekfac(
     every projection, n (p² + q²) multiplications for the rotation and 2 n p q for the sums; memory:
     the eigenvectors and two p x q sums each. The model is never touched.
 
-    `progress(done, total)` counts sequences and may raise to cancel. Raises HillshadeError for a
-    basis that is missing or of other weights, unusable data, and numbers that are not finite.
+    `progress(done, total)` counts sequences or images and may raise to cancel. Raises
+    HillshadeError for a basis that is missing or of other weights, unusable data, and numbers that
+    are not finite.
     """
     if labels not in ("sampled", "gold"):
         raise HillshadeError(f"Labels {labels!r} are unknown; choose 'sampled' or 'gold'.")
@@ -105,18 +107,18 @@ def collect_ekfac(
                 f"There is no curvature basis for {projection.name}; make it first."
             )
         bases[projection.name].require_fit(projection, projection.weight(model))
-    texts = as_sequences(sequences, model)
+    sample = readable(sequences, model)
     sums = _Sums(bases, projections)
     tap = Tap(model, projections)
     done, count = 0, 0
-    for batch in batches(texts, batch_size):
+    for batch in batches(sample, batch_size):
         sums.begin(batch)
-        tap.run(batch, texts, sums.add_input, sums.add_gradient, labels=labels, seed=seed)
+        tap.run(batch, sample, sums.add_input, sums.add_gradient, labels=labels, seed=seed)
         sums.require_finite()
         done += len(batch.sequences)
         count += len(batch.rows)
         if progress is not None:
-            progress(done, len(texts))
+            progress(done, len(sample))
     return {
         p.name: Ekfac(
             name=p.name,

@@ -14,6 +14,7 @@ from transformers import PreTrainedModel
 from core.intervals import Estimate, share
 from core.items import Item, highest_class
 from core.measures import Reading, Sequences, ratio, read
+from core.probes import Ability, abilities
 from core.recall import Outcome, evaluate
 
 
@@ -30,8 +31,8 @@ class Answers:
     choose: Reading
     report: Reading
 
-    def perplexity_ratio(self, original: Answers) -> float:
-        """Perplexity of the choosing half of fresh text / the original's.
+    def cost(self, original: Answers) -> float:
+        """Perplexity ratio: perplexity of the choosing half of fresh text / the original's.
 
         Settings are judged by this number; the reporting half is only ever reported.
         """
@@ -48,6 +49,20 @@ class Answers:
     def _top(self) -> NDArray[np.int64]:
         top = highest_class(self.items)
         return np.flatnonzero([(item.group, item.repeats) == top for item in self.items])
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What settings are chosen by, on the choosing half (`core.choose`).
+
+    recall     strict recall of the class repeated most often; of images, wrong labels said
+    loose      loose recall likewise; of images, true labels not said
+    abilities  of the probes
+    """
+
+    recall: Estimate
+    loose: Estimate
+    abilities: tuple[Ability, ...]
 
 
 @dataclass(frozen=True)
@@ -69,6 +84,24 @@ class Exam:
             outcome=evaluate(model, self.items),
             choose=read(model, self.fresh_choose),
             report=read(model, self.fresh_report),
+        )
+
+    def cost(self, model: PreTrainedModel, original: Answers) -> Estimate:
+        """Perplexity of the choosing half of fresh text / the original's."""
+        return ratio(original.choose, read(model, self.fresh_choose))
+
+    def judge(self, model: PreTrainedModel, original: Answers) -> Judgement:
+        """Recall and abilities on the choosing half; raises HillshadeError as `ask`."""
+        items = tuple(item for item in self.narrowed().items if item.split == "choose")
+        wanted = {item.id for item in items}
+        before = original.outcome.strict[[item.id in wanted for item in original.items]]
+        outcome = evaluate(model, items)
+        top = highest_class(items)
+        mine = [(item.group, item.repeats) == top for item in items]
+        return Judgement(
+            recall=share(outcome.strict[mine]),
+            loose=share(outcome.loose[mine]),
+            abilities=abilities(items, before, outcome.strict),
         )
 
     def of_items(self, items: Iterable[Item]) -> Exam:

@@ -23,9 +23,10 @@ from torch import Tensor, nn
 
 from core import tensorfile
 from core.errors import HillshadeError
+from core.images import Images
 from core.labels import Labels
 from core.projection import Projection, matrix_digest
-from core.rows import Tap, as_sequences, batches
+from core.rows import Tap, batches, readable
 
 Progress = Callable[[int, int], None]
 Scale = Literal["summed", "unknown"]
@@ -159,7 +160,7 @@ class Factors:
 
 def collect(
     model: nn.Module,
-    sequences: Iterable[Sequence[int]],
+    sequences: Iterable[Sequence[int]] | Images,
     projections: Sequence[Projection],
     *,
     labels: Labels = "sampled",
@@ -175,23 +176,23 @@ def collect(
     n q² + n p² multiplications per projection for n positions; memory: the logits of one batch and
     one q x q and p x p sum each.
 
-    `progress(done, total)` counts sequences and may raise to cancel.
-    Raises HillshadeError for unusable data (`core.rows.as_sequences`) and when activations or
+    `progress(done, total)` counts sequences or images and may raise to cancel.
+    Raises HillshadeError for unusable data (`core.samples.readable`) and when activations or
     gradients are not finite.
     """
     if labels not in ("sampled", "gold"):
         raise HillshadeError(f"Labels {labels!r} are unknown; choose 'sampled' or 'gold'.")
-    texts = as_sequences(sequences, model)
+    sample = readable(sequences, model)
     sums = _Sums()
     tap = Tap(model, projections)
     done, count = 0, 0
-    for batch in batches(texts, batch_size):
-        tap.run(batch, texts, sums.add_input, sums.add_gradient, labels=labels, seed=seed)
+    for batch in batches(sample, batch_size):
+        tap.run(batch, sample, sums.add_input, sums.add_gradient, labels=labels, seed=seed)
         sums.require_finite()
         done += len(batch.sequences)
         count += len(batch.rows)
         if progress is not None:
-            progress(done, len(texts))
+            progress(done, len(sample))
     return Factors(
         projections=tuple(projections),
         count=count,

@@ -1,7 +1,7 @@
 """Methods compared where they cost the same: at equal fresh-text perplexity, never at equal ρ.
 
 Each method is cut, on its own axis, until perplexity on the choosing half of fresh text is
-(1 + rise) × the original's (`core.sweep.at_perplexity`), and then answers the whole exam. Give
+(1 + rise) × the original's (`core.sweep.at_cost`), and then answers the whole exam. Give
 every method its own layers, chosen on the choosing half (`core.choose`), and several seeds where it
 draws.
 """
@@ -18,7 +18,7 @@ from core.edit import Editor, EditReport
 from core.exam import Answers, Exam
 from core.intervals import Estimate
 from core.measures import ratio
-from core.sweep import PRECISION, at_perplexity
+from core.sweep import PRECISION, at_cost
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def at_equal_perplexity(
     editors   by a name of one's own; several for one method are its seeds and share one setting
     original  answers of the unedited model to the same exam
     `progress(done, total)` counts methods and may raise to cancel.
-    Raises HillshadeError for a rise that is none (see `at_perplexity`).
+    Raises HillshadeError for a rise that is none (see `at_cost`).
     """
     found: list[Matched] = []
     for name, seeds in editors.items():
@@ -70,7 +70,7 @@ def _matched(
     original: Answers,
     rise: float,
 ) -> Matched:
-    setting = at_perplexity(seeds, exam.fresh_choose, original.choose, rise)
+    setting = at_cost(seeds, exam, original, rise)
     if setting is None:
         return Matched(name, rise, None, False, (), (), (), ())
     cuts = [editor.at(setting) for editor in seeds]

@@ -25,20 +25,22 @@ def source_of(study: Study) -> str:
 def load_model(
     source: str | Path, *, download: bool = False, remote_code: bool = False
 ) -> PreTrainedModel:
-    """The causal language model in a folder, in float32 and evaluation mode, every weight frozen.
+    """The model in a folder, in float32 and evaluation mode, every weight frozen.
 
+    An image classifier where its config says so, else a causal language model.
     `source` may also be the id of a model on the Hugging Face hub: one that was downloaded before,
     or with `download` any. Only safetensors are read. `remote_code` lets the model's own Python
     code run, which can do anything on this machine.
     Raises HillshadeError when there is no such model, it is damaged, or has weights that are not
     finite.
     """
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoConfig
 
+    config = _read(AutoConfig, source, download, trust_remote_code=remote_code)
     model = cast(
         "PreTrainedModel",
         _read(
-            AutoModelForCausalLM,
+            _kind(config),
             source,
             download,
             use_safetensors=True,
@@ -76,14 +78,14 @@ def load_skeleton(
 ) -> PreTrainedModel:
     """The same model without its weights, on the meta device: config.json is enough.
 
-    Raises HillshadeError when there is no config of a causal language model.
+    Raises HillshadeError when there is no config of a causal language model or an image classifier.
     """
-    from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers import AutoConfig
 
     config = _read(AutoConfig, source, download, trust_remote_code=remote_code)
     try:
         with torch.device("meta"):
-            model = AutoModelForCausalLM.from_config(config, trust_remote_code=remote_code)
+            model = _kind(config).from_config(config, trust_remote_code=remote_code)
     except (ValueError, ImportError) as error:
         raise _unreadable(source, error) from error
     return cast("PreTrainedModel", model.eval().requires_grad_(False))
@@ -103,6 +105,15 @@ def load_tokenizer(
             "beside the weights."
         ) from error
     return cast("PreTrainedTokenizerBase", found)
+
+
+def _kind(config: object) -> Any:
+    """The class of transformers that builds a model of this config."""
+    from transformers import AutoModelForCausalLM, AutoModelForImageClassification
+
+    built = getattr(config, "architectures", None) or [""]
+    images = "ForImageClassification" in built[0]
+    return AutoModelForImageClassification if images else AutoModelForCausalLM
 
 
 def _read(kind: Any, source: str | Path, download: bool, **options: Any) -> object:

@@ -1,9 +1,9 @@
 """Many steps of the weights without a copy of any weight: only what lies above them runs again.
 
-Given a model, some of its projections and some texts, a `Replay` is asked for the losses at any
-number of *steps* W + Σ α D. The steps ride in the batch, through what lies above the projections
-(`core.upper`). The output head runs on the counted positions only, a few rows at a time, so that
-logits never leave the processor's cache.
+Given a model, some of its projections and some texts or images, a `Replay` is asked for the losses
+at any number of *steps* W + Σ α D. The steps ride in the batch, through what lies above the
+projections (`core.upper`). The output head runs on the counted positions only, a few rows at a
+time, so that logits never leave the processor's cache.
 
 The model itself is never touched. One Replay must not be used by two threads at once.
 """
@@ -19,10 +19,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from core.batches import pad
 from core.errors import HillshadeError
+from core.images import Image, Images
+from core.labels import predictions
 from core.projection import Projection
-from core.rows import as_sequences
+from core.samples import Inputs, Sample, as_sequences, asked, lengths, readable
 from core.upper import Step, Upper
 
 __all__ = ["Readout", "Reduction", "Replay", "Step"]
@@ -36,7 +37,7 @@ _ROWS = 256  # rows of logits at a time
 
 @dataclass(frozen=True, eq=False)
 class Readout:
-    """What k steps make of n counted tokens.
+    """What k steps make of n counted tokens; an image counts as one, its class.
 
     loss      float64 (k, n): −log p of the token that truly follows, in nats
     right     bool (k, n): that token is the teacher-forced argmax
@@ -67,14 +68,14 @@ class Replay:
     """The part of `model` above `projections`, run again for any step of their weights.
 
     Args:
-        model: a causal language model; never changed.
+        model: a causal language model or an image classifier; never changed.
         projections: those that steps may touch.
-        sequences: token ids.
+        sequences: token ids, or images.
         counted: for each sequence the positions t whose prediction of token t + 1 counts, ascending
             (for a memorized string those that predict its suffix); all but the last if None.
 
     Memory: the recorded tensors, about 10 hidden states a token, and one batch of steps.
-    Raises HillshadeError for unusable texts (`core.rows.as_sequences`), a sequence none of whose
+    Raises HillshadeError for unusable texts (`core.samples.as_sequences`), a sequence none of whose
     positions counts, or positions that predict nothing; UnsupportedModelError for a projection that
     the forward pass does not reach exactly once.
     """
@@ -83,30 +84,25 @@ class Replay:
         self,
         model: nn.Module,
         projections: Sequence[Projection],
-        sequences: Sequence[Sequence[int]],
+        sequences: Sequence[Sequence[int] | Image],
         *,
         counted: Sequence[Sequence[int]] | None = None,
     ) -> None:
         if not projections:
             raise HillshadeError("No projection is selected; choose at least one.")
-        texts = as_sequences(sequences, model)
-        positions = _positions(texts, counted)
-        self.owner = np.repeat(np.arange(len(texts)), [len(p) for p in positions])
-        self.targets = np.array(
-            [ids[t + 1] for ids, p in zip(texts, positions, strict=True) for t in p]
-        )
         self._names = {projection.name for projection in projections}
-        self._device = next(model.parameters()).device
+        sample = _sample(sequences, model)
+        positions = _positions(sample, counted)
+        self.owner = np.repeat(np.arange(len(sample)), [len(p) for p in positions])
         firsts = np.concatenate([[0], np.cumsum([len(p) for p in positions])])
+        device = next(model.parameters()).device
         self._batches: list[_Batch] = []
-        for numbers in _grouped([len(ids) for ids in texts]):
-            ids = pad([texts[n] for n in numbers], self._device)
-            at = [b * ids.shape[1] + t for b, n in enumerate(numbers) for t in positions[n]]
+        for numbers in _grouped(lengths(sample)):
+            some = asked(sample, numbers, [positions[n] for n in numbers])
             rows = np.concatenate([np.arange(firsts[n], firsts[n + 1]) for n in numbers])
-            targets = torch.from_numpy(self.targets[rows])
-            flat, targets = torch.tensor(at).to(self._device), targets.to(self._device)
-            self._batches.append(_Batch(ids, flat, rows, targets))
-        self._upper = Upper(model, projections, [batch.ids for batch in self._batches])
+            flat, targets = some.flat.to(device), some.targets.to(device)
+            self._batches.append(_Batch(some.inputs, some.positions, flat, rows, targets))
+        self._upper = Upper(model, projections, [batch.inputs for batch in self._batches])
 
     def read(
         self, steps: Sequence[Step], progress: Callable[[int, int], None] | None = None
@@ -143,7 +139,7 @@ class Replay:
         out: NDArray[np.float64] | None = None
         done, total = 0, len(steps) * len(self._batches)
         for number, batch in enumerate(self._batches):
-            size = max(1, STEP_TOKENS // (batch.ids.numel() * group)) * group
+            size = max(1, STEP_TOKENS // (batch.positions * group)) * group
             for start in range(0, len(steps), size):
                 chunk = steps[start : start + size]
                 found = self._reduced(number, chunk, of, group)
@@ -178,10 +174,11 @@ class Replay:
 
 @dataclass(frozen=True, eq=False)
 class _Batch:
-    """Texts that are run together."""
+    """Texts or images that are run together."""
 
-    ids: Tensor  # int64 (B, T)
-    flat: Tensor  # int64 (m,) counted positions b · T + t
+    inputs: Inputs
+    positions: int  # B · T
+    flat: Tensor  # int64 (m,) counted rows of the flattened logits
     rows: NDArray[np.int64]  # (m,) their numbers among all counted tokens
     targets: Tensor  # int64 (m,)
 
@@ -203,22 +200,28 @@ def _loss_and_right(logits_1rv: Tensor, targets_r: Tensor) -> Tensor:
     return torch.stack([total.log() - at_target, right.to(total.dtype)])
 
 
-def _positions(
-    texts: Sequence[Sequence[int]], counted: Sequence[Sequence[int]] | None
-) -> list[list[int]]:
+def _sample(sequences: Sequence[Sequence[int] | Image], model: nn.Module) -> Sample:
+    images = [one for one in sequences if isinstance(one, Image)]
+    if images:
+        return readable(Images(images, "all"), model)
+    return as_sequences([one for one in sequences if not isinstance(one, Image)], model)
+
+
+def _positions(sample: Sample, counted: Sequence[Sequence[int]] | None) -> list[list[int]]:
     if counted is None:
-        return [list(range(len(ids) - 1)) for ids in texts]
-    if len(counted) != len(texts):
+        return [list(range(predictions(one))) for one in sample]
+    if len(counted) != len(sample):
         raise HillshadeError(
-            f"{len(counted)} lists of counted positions do not fit {len(texts)} sequences; "
+            f"{len(counted)} lists of counted positions do not fit {len(sample)} sequences; "
             "give one for each."
         )
     positions = [list(map(int, some)) for some in counted]
-    for number, (ids, some) in enumerate(zip(texts, positions, strict=True)):
-        if not some or some != sorted(set(some)) or some[0] < 0 or some[-1] > len(ids) - 2:
+    for number, some in enumerate(positions):
+        last = predictions(sample[number]) - 1
+        if not some or some != sorted(set(some)) or some[0] < 0 or some[-1] > last:
             raise HillshadeError(
-                f"Sequence {number} of {len(ids)} tokens cannot count the positions {some}; give "
-                f"ascending ones from 0 to {len(ids) - 2}, at least one."
+                f"Sequence {number} cannot count the positions {some}; give ascending ones from "
+                f"0 to {last}, at least one."
             )
     return positions
 

@@ -1,18 +1,16 @@
 """The rows behind every curvature: a_t and g_t at each counted position, from one pass per batch.
 
 For a projection y = W a and a counted position t, a_t (length q) is the input and g_t (length p)
-the gradient of the **summed** token losses with respect to y_t. One forward and one backward pass
-serve all projections. The only hooks of the engine live here, on a twin of the model, so the model
-itself is never touched; sums and maps are made elsewhere, from the rows.
-
-Counted positions: real ones (by attention mask, never by token id) except each sequence's last,
-which predicts nothing.
+the gradient of the **summed** losses with respect to y_t: one loss a token, or one an image. One
+forward and one backward pass serve all projections. The only hooks of the engine live here, on a
+twin of the model, so the model itself is never touched; sums and maps are made elsewhere, from the
+rows. Which positions count is said by `core.samples`.
 """
 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -22,87 +20,15 @@ from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 from torch.nn.functional import cross_entropy
 
-from core.batches import pad
 from core.errors import HillshadeError, UnsupportedModelError
 from core.labels import Labels, draw_labels, keyed_uniforms
 from core.projection import Projection
+from core.samples import Batch, Sample, as_sequences, batches, placed, readable
 from core.twin import twin
 
+__all__ = ["Batch", "RowSink", "Tap", "as_sequences", "batches", "readable"]
+
 RowSink = Callable[[str, Tensor], None]
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Sequences of similar length, padded on the right.
-
-    ``sequences`` are the original numbers of the sequences, ``owner`` says for each counted row
-    which row of the batch it belongs to, ``rows`` where it lies in the flattened batch.
-    """
-
-    sequences: tuple[int, ...]
-    ids: Tensor  # int64[B, T]
-    mask: Tensor  # int64[B, T], 1 where real
-    rows: Tensor  # int64[n] positions b * T + t that count
-    owner: Tensor  # int64[n]
-    gold: Tensor  # int64[n] the next token of each counted position
-
-
-def as_sequences(
-    sequences: Iterable[Sequence[int]], model: nn.Module
-) -> tuple[tuple[int, ...], ...]:
-    """The sequences as tuples, or a HillshadeError for what no model can read.
-
-    Refused: no data at all, a sequence shorter than 2, longer than the context, or with an id
-    outside the vocabulary.
-    """
-    checked = tuple(tuple(int(i) for i in sequence) for sequence in sequences)
-    if not checked:
-        raise HillshadeError("There is no text to read; give at least one sequence of tokens.")
-    context = getattr(getattr(model, "config", None), "max_position_embeddings", None)
-    vocabulary = _vocabulary(model)
-    for number, ids in enumerate(checked):
-        if len(ids) < 2:
-            raise HillshadeError(
-                f"Sequence {number} has {len(ids)} token(s) and predicts nothing; "
-                "leave out sequences shorter than 2."
-            )
-        if context is not None and len(ids) > context:
-            raise HillshadeError(
-                f"Sequence {number} has {len(ids)} tokens but the model reads {context}; "
-                "cut it into shorter ones."
-            )
-        if min(ids) < 0 or max(ids) >= vocabulary:
-            raise HillshadeError(
-                f"Sequence {number} holds a token outside the vocabulary of {vocabulary}; "
-                "use the model's own tokenizer."
-            )
-    return checked
-
-
-def batches(sequences: Sequence[Sequence[int]], size: int) -> Iterator[Batch]:
-    """The sequences in batches of similar lengths (sorted by length, so little is padding)."""
-    if size < 1:
-        raise HillshadeError(f"A batch of {size} sequences is impossible; choose 1 or more.")
-    order = sorted(range(len(sequences)), key=lambda number: len(sequences[number]))
-    for start in range(0, len(order), size):
-        yield _batch(sequences, order[start : start + size])
-
-
-def _batch(sequences: Sequence[Sequence[int]], numbers: Sequence[int]) -> Batch:
-    lengths = torch.tensor([len(sequences[number]) for number in numbers])
-    ids = pad([sequences[number] for number in numbers], torch.device("cpu"))
-    width = ids.shape[1]
-    position = torch.arange(width)
-    counted = position < lengths[:, None] - 1
-    rows = counted.flatten().nonzero()[:, 0]
-    return Batch(
-        sequences=tuple(numbers),
-        ids=ids,
-        mask=(position < lengths[:, None]).long(),
-        rows=rows,
-        owner=rows // width,
-        gold=ids.flatten()[rows + 1],
-    )
 
 
 class Tap:
@@ -133,7 +59,7 @@ class Tap:
     def run(
         self,
         batch: Batch,
-        sequences: Sequence[Sequence[int]],
+        sample: Sample,
         on_input: RowSink,
         on_gradient: RowSink,
         *,
@@ -142,9 +68,9 @@ class Tap:
         draw: int = 0,
         golds: Sequence[Tensor] = (),
     ) -> None:
-        """One forward and one backward pass over `batch`.
+        """One forward and one backward pass over `batch` of `sample`.
 
-        With `golds`, the labels are these, one int64[n] (−100: no loss) for each of as many
+        With `golds`, the labels are these, one int64[m] (−100: no loss) for each of as many
         backward passes, and the one forward pass serves them all.
         Calls ``on_input(input_key, a_nq)`` once per input tensor during the forward pass and
         ``on_gradient(name, g_np)`` once per projection during each backward pass; n runs over
@@ -156,18 +82,15 @@ class Tap:
         self._pass = now
         try:
             with torch.inference_mode(False), torch.enable_grad():
-                out = self._model(
-                    input_ids=batch.ids.to(self._device),
-                    attention_mask=batch.mask.to(self._device),
-                    use_cache=False,
-                )
-                logits = out.logits.flatten(0, 1).index_select(0, now.rows)
+                out = self._model(**placed(batch.inputs, self._model))
+                labelled = batch.labelled.to(self._device)
+                logits = out.logits.flatten(0, -2).index_select(0, labelled)
                 logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
                 targets = list(golds)
                 if not targets and labels == "gold":
                     targets = [batch.gold]
                 elif not targets:
-                    uniforms = [keyed_uniforms(seed, sequences[n], draw) for n in batch.sequences]
+                    uniforms = [keyed_uniforms(seed, sample[n], draw) for n in batch.sequences]
                     u = torch.from_numpy(np.concatenate(uniforms)).to(self._device)
                     targets = [draw_labels(logits, u)]
                 for number, target in enumerate(targets, start=1):
@@ -242,9 +165,9 @@ class _Pass:
     def counted(self, tensor: Tensor, projection: Projection) -> Tensor:
         """The counted rows of a (B, T, ·) or (B·T, ·) tensor."""
         flat = tensor.reshape(-1, tensor.shape[-1])
-        if flat.shape[0] != self.batch.ids.numel():
+        if flat.shape[0] != self.batch.positions:
             raise UnsupportedModelError(
-                f"{projection.name} does not see one row per token "
+                f"{projection.name} does not see one row per position "
                 f"({tuple(tensor.shape)}); such a model is not supported."
             )
         return flat.index_select(0, self.rows)
@@ -264,13 +187,3 @@ def _start_graph(
     if args:
         return (leaf, *args[1:]), kwargs
     return args, {**kwargs, "hidden_states": leaf}
-
-
-def _vocabulary(model: nn.Module) -> int:
-    embeddings = getattr(model, "get_input_embeddings", lambda: None)()
-    weight = getattr(embeddings, "weight", None)
-    if not isinstance(weight, Tensor):
-        raise UnsupportedModelError(
-            f"{type(model).__name__} has no input embeddings; load it as a language model."
-        )
-    return weight.shape[0]

@@ -68,7 +68,7 @@ def hidden_size(model: nn.Module) -> int:
     if not isinstance(size, int):
         raise UnsupportedModelError(
             f"{type(model).__name__} states no hidden_size in its config; "
-            "load it as a transformers language model."
+            "load it as a transformers language model or image classifier."
         )
     return size
 
@@ -84,7 +84,7 @@ def stack(model: nn.Module) -> tuple[str, nn.ModuleList]:
         names = ", ".join(path for path, _ in stacks) or "none"
         raise UnsupportedModelError(
             f"{type(model).__name__} must have exactly one stack of blocks, found: {names}; "
-            "use a decoder-only language model."
+            "use a decoder-only language model, or an image classifier built like ViT."
         )
     return stacks[0]
 
@@ -107,13 +107,29 @@ def mlp(path: str, block: nn.Module, hidden: int) -> tuple[Matrix, ...]:
             fused.append(_matrices(parent, shapes, {"gate_up": both, "down": down}))
     # One map for all of attention can have the shape of gate and up: then the name must tell.
     gated = fused if len(fused) == 1 else [m for m in fused if "gate" in m[0].name]
-    found = plain or gated
+    found = plain or gated or _apart(path, block, hidden)
     if len(found) != 1:
         why = "holds several MLPs" if found else "has no MLP that can be read"
         raise UnsupportedModelError(
             f"{path} {why}; use a model whose blocks have one MLP each, built of linear maps."
         )
     return found[0]
+
+
+def _apart(path: str, block: nn.Module, hidden: int) -> list[tuple[Matrix, ...]]:
+    """Up and down in two modules, as in BERT and older ViT: the only widening map, and back."""
+    maps = {f"{parent}.{name}": shape for parent, shapes in _parents(path, block)
+            for name, shape in shapes.items()}  # fmt: skip
+    ups = [name for name, (p, q) in maps.items() if q == hidden != p]
+    downs = [name for name, (p, q) in maps.items() if p == hidden != q]
+    if len(ups) != 1 or len(downs) != 1 or maps[ups[0]] != maps[downs[0]][::-1]:
+        return []
+    return [
+        (
+            Matrix(ups[0], "up", maps[ups[0]], ups[0]),
+            Matrix(downs[0], "down", maps[downs[0]], downs[0]),
+        )
+    ]
 
 
 def attention(path: str, block: nn.Module, hidden: int) -> tuple[Matrix, ...]:

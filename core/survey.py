@@ -174,7 +174,9 @@ def _chosen(
     return tuple(p for p in projections if p.name in best.projections), best.setting
 
 
-def _recipe(projections: Sequence[Projection], setting: float | None, swept: Swept) -> StoredRecipe:
+def _recipe(
+    projections: Sequence[Projection], setting: float | None, swept: Swept[Answers]
+) -> StoredRecipe:
     return StoredRecipe(
         id="kfac",
         method="kfac",
@@ -194,7 +196,7 @@ def _recipe(projections: Sequence[Projection], setting: float | None, swept: Swe
 def _write(
     writer: StudyWriter,
     items: Sequence[Item],
-    swept: Swept,
+    swept: Swept[Answers],
     made: dict[str, Basis],
     factors: Factors,
     tokenizer: PreTrainedTokenizerBase,

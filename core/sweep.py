@@ -8,6 +8,9 @@ most often and by at most 0.5 % in perplexity, as far as the number of ticks all
 in recall, then those in perplexity where it has risen by less than 2 %, 10 %, 50 %, and the wider
 gap first. So no tick is spent on a destroyed model, nor many on a method that moves in jumps.
 
+Of images, recall is the share of wrong labels reproduced, and in the place of the perplexity ratio
+stands 1 + accuracy lost on rightly labelled ones (`core.image_exam`): half a point between ticks.
+
 Everything is deterministic. A cancelling callback raises; nothing is written here, so nothing is
 left behind.
 """
@@ -19,14 +22,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 from transformers import PreTrainedModel
 
 from core.edit import Editor, EditReport
 from core.errors import HillshadeError
-from core.exam import Answers, Exam
-from core.measures import Reading, Sequences, ratio, read
+from core.exam import Judgement
+from core.intervals import Estimate
 
 Progress = Callable[[int, int, str], None]
 
@@ -43,29 +47,65 @@ _LEAP = 4.0  # factor from the mildest tick to the next milder one
 _BANDS = (1.02, 1.1, 1.5)  # perplexity ratios that divide the more from the less useful range
 
 
+class Asked(Protocol):
+    """Answers of one model to one exam: how much it still recites, and what the edit cost."""
+
+    @property
+    def recall(self) -> Estimate:
+        """What shall go: strict recall, or wrong labels reproduced."""
+        ...
+
+    def cost(self, original: Any) -> float:
+        """What shall stay, 1 where nothing is lost: perplexity ratio, or 1 + accuracy lost."""
+        ...
+
+
+Given = TypeVar("Given", bound=Asked)
+
+
+class Asks(Protocol[Given]):
+    """An exam: `core.exam.Exam` for texts, `core.image_exam.ImageExam` for images."""
+
+    def ask(self, model: PreTrainedModel) -> Given:
+        """All answers of a model."""
+        ...
+
+    def cost(self, model: PreTrainedModel, original: Given) -> Estimate:
+        """The cost alone, on the choosing half."""
+        ...
+
+    def judge(self, model: PreTrainedModel, original: Given) -> Judgement:
+        """What a setting is chosen by, on the choosing half."""
+        ...
+
+    def narrowed(self) -> Asks[Given]:
+        """Less of it, for further seeds of one method."""
+        ...
+
+
 @dataclass(frozen=True)
-class Point:
+class Point(Generic[Given]):
     """One edited model: its setting and seed, what the edit kept, and its answers."""
 
     setting: float
     seed: int
     edit: EditReport
-    answers: Answers
+    answers: Given
 
 
 @dataclass(frozen=True)
-class Swept:
+class Swept(Generic[Given]):
     """A finished sweep.
 
     original  answers of the unedited model
     ticks     settings, descending from 1
     points    one for each seed and tick, by seed, then tick; further seeds answer a narrowed exam
-    equal     tolerated rise of perplexity -> its tick; a rise no setting reaches is left out
+    equal     tolerated rise of the cost -> its tick; a rise no setting reaches is left out
     """
 
-    original: Answers
+    original: Given
     ticks: tuple[float, ...]
-    points: tuple[Point, ...]
+    points: tuple[Point[Given], ...]
     equal: Mapping[float, int]
 
     def tick_of(self, setting: float) -> int:
@@ -75,24 +115,24 @@ class Swept:
 
 def sweep(
     editors: Sequence[Editor[PreTrainedModel]],
-    exam: Exam,
-    original: Answers,
+    exam: Asks[Given],
+    original: Given,
     *,
     settings: Sequence[float] = (),
     rises: Sequence[float] = (),
     most: int = MOST_TICKS,
     progress: Progress | None = None,
-) -> Swept:
+) -> Swept[Given]:
     """Sweep one method; several editors are the seeds of one method, the first sets the ticks.
 
     original  answers of the unedited model to this exam, which every method shares
     settings  that must be ticks, such as a chosen one
-    rises     tolerated rises of fresh-text perplexity, such as 0.01; the setting that meets each
-              (`at_perplexity`, over all seeds) becomes a tick
+    rises     tolerated rises of the cost, such as 0.01; the setting that meets each (`at_cost`,
+              over all seeds) becomes a tick
     most      ticks at most, these included
     """
     label = editors[0].recipe(1.0).method
-    points: dict[float, Point] = {}
+    points: dict[float, Point[Given]] = {}
 
     def ask(setting: float) -> None:
         if setting not in points:
@@ -107,14 +147,15 @@ def sweep(
         ask(setting)
     for x in _FURTHER:
         last = points[min(points)].answers
-        if last.recall.value == 0.0 or last.perplexity_ratio(original) >= 1.5:
+        if last.recall.value == 0.0 or last.cost(original) >= 1.5:
             break
         ask(1.0 - x)
     while len(points) < room and (finer := _next_setting(points, original)) is not None:
         ask(finer)
     equal: dict[float, float] = {}
     for rise in rises:
-        found = at_perplexity(editors, exam.fresh_choose, original.choose, rise, points)
+        known = {setting: point.answers.cost(original) for setting, point in points.items()}
+        found = at_cost(editors, exam, original, rise, known)
         if found is not None:
             ask(found)
             equal[rise] = found
@@ -131,34 +172,31 @@ def sweep(
     return Swept(original, ticks, tuple(every), {r: ticks.index(s) for r, s in equal.items()})
 
 
-def at_perplexity(
+def at_cost(
     editors: Sequence[Editor[PreTrainedModel]],
-    fresh: Sequences,
-    original: Reading,
+    exam: Asks[Given],
+    original: Given,
     rise: float,
-    known: Mapping[float, Point] | None = None,
+    known: Mapping[float, float] | None = None,
 ) -> float | None:
-    """The setting at which fresh-text perplexity is (1 + rise) × the original's, ± 0.1 %.
+    """The setting whose cost is 1 + rise, ± 0.1 %: fresh-text perplexity / the original's.
 
-    Measured on the choosing half of fresh text; over several seeds the geometric mean. `original`
-    is the unedited model's reading of it, `known` what a sweep has found so far: the search starts
-    where that first crosses. None if no setting gets there. A method that moves in jumps may miss
-    the 0.1 %; then the setting lies at the jump.
+    Measured on the choosing half; over several seeds the geometric mean. `original` are the
+    unedited model's answers, `known` the costs of settings that a sweep has found so far: the
+    search starts where they first cross. None if no setting gets there. A method that moves in
+    jumps, or an accuracy, which always does, may miss the 0.1 %; then the setting lies at the jump.
     """
     if not 0.0 < rise < 10.0:
-        raise HillshadeError(f"A rise of perplexity of {rise} is no tolerance; try 0.01 for 1 %.")
+        raise HillshadeError(f"A rise of the cost of {rise} is no tolerance; try 0.01 for 1 %.")
     target = math.log1p(rise)
 
     @cache
     def height(x: float) -> float:
-        """Log of the perplexity ratio at 1 − setting = x."""
-        logs = [
-            math.log(ratio(original, read(editor.at(1.0 - x)[0], fresh)).value)
-            for editor in editors
-        ]
+        """Log of the cost at 1 − setting = x."""
+        logs = [math.log(exam.cost(editor.at(1.0 - x)[0], original).value) for editor in editors]
         return sum(logs) / len(logs)
 
-    low, high = _bracket(known or {}, original, 1.0 + rise)
+    low, high = _bracket(known or {}, 1.0 + rise)
     while height(low) > target:
         low, high = low / 2, low
         if low < _TINY:
@@ -175,12 +213,10 @@ def at_perplexity(
         low, high = (middle, high) if found < target else (low, middle)
 
 
-def _bracket(known: Mapping[float, Point], original: Reading, target: float) -> tuple[float, float]:
+def _bracket(known: Mapping[float, float], target: float) -> tuple[float, float]:
     """Values of 1 − setting around the first crossing of the target, from what is known."""
     rises = [
-        (1.0 - setting, ratio(original, known[setting].answers.choose).value)
-        for setting in sorted(known, reverse=True)
-        if setting < 1.0
+        (1.0 - setting, known[setting]) for setting in sorted(known, reverse=True) if setting < 1.0
     ]
     for (low, before), (high, after) in pairwise(rises):
         if before < target <= after:
@@ -191,7 +227,7 @@ def _bracket(known: Mapping[float, Point], original: Reading, target: float) -> 
     return nearest[0] / 2, nearest[0]
 
 
-def _next_setting(points: Mapping[float, Point], original: Answers) -> float | None:
+def _next_setting(points: Mapping[float, Point[Given]], original: Given) -> float | None:
     """The setting to add next, or None where every gap is narrow enough.
 
     The most urgent gap, and among equals the widest, in log(1 − setting).
@@ -210,11 +246,11 @@ def _next_setting(points: Mapping[float, Point], original: Answers) -> float | N
     return best[2] if best else None
 
 
-def _urgency(mild: Answers, strong: Answers, original: Answers) -> int | None:
+def _urgency(mild: Given, strong: Given, original: Given) -> int | None:
     """Rank of a gap, 0 first; None where its two ends are near enough to each other."""
     if abs(mild.recall.value - strong.recall.value) > RECALL_STEP + 1e-9:
         return 0
-    if abs(math.log(strong.perplexity_ratio(mild))) <= math.log1p(PERPLEXITY_STEP):
+    if abs(math.log(strong.cost(mild))) <= math.log1p(PERPLEXITY_STEP):
         return None
-    risen = mild.perplexity_ratio(original)
+    risen = mild.cost(original)
     return 1 + sum(risen >= bound for bound in _BANDS)

@@ -21,7 +21,7 @@ Decode = Callable[[Sequence[int]], str]
 Row = dict[str, Any]
 
 
-def points_table(recipe: str, swept: Swept) -> pd.DataFrame:
+def points_table(recipe: str, swept: Swept[Answers]) -> pd.DataFrame:
     """Perplexity of either half, with intervals, and what the edit kept; a row a seed and tick.
 
     tf_accuracy is the share of teacher-forced argmax tokens on the reporting half of the group
@@ -30,7 +30,7 @@ def points_table(recipe: str, swept: Swept) -> pd.DataFrame:
     return pd.DataFrame([_point(recipe, swept, point) for point in swept.points])
 
 
-def scores_table(recipe: str, swept: Swept) -> pd.DataFrame:
+def scores_table(recipe: str, swept: Swept[Answers]) -> pd.DataFrame:
     """Recall by class and probes by ability, of either half; a row a seed, tick and measure.
 
     strict, loose and accuracy: shares with Wilson's intervals; distance: mean ± 1.96 se;
@@ -45,7 +45,7 @@ def scores_table(recipe: str, swept: Swept) -> pd.DataFrame:
     return table
 
 
-def outputs_table(recipe: str, swept: Swept, decode: Decode) -> pd.DataFrame:
+def outputs_table(recipe: str, swept: Swept[Answers], decode: Decode) -> pd.DataFrame:
     """Every continuation as text, of the first seed; a row a tick and item."""
     read = cache(decode)
     rows: list[Row] = []
@@ -68,7 +68,7 @@ def outputs_table(recipe: str, swept: Swept, decode: Decode) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=COLUMNS["outputs"].names)
 
 
-def _point(recipe: str, swept: Swept, point: Point) -> Row:
+def _point(recipe: str, swept: Swept[Answers], point: Point[Answers]) -> Row:
     answers = point.answers
     report = answers.report.perplexity
     relative = ratio(swept.original.report, answers.report)

@@ -29,6 +29,7 @@ from torch.nn.functional import linear
 from core.direction import Direction, LowRank, Part
 from core.errors import UnsupportedModelError
 from core.projection import Projection
+from core.samples import Inputs, placed
 from core.twin import twin
 
 Step = Sequence[tuple[Direction, float]]
@@ -44,44 +45,44 @@ class _Calls:
 
 
 class Upper:
-    """The upper part of a twin of `model`, with batches of token ids (B × T, padded on the right).
+    """The upper part of a twin of `model`, with batches of what it reads (`core.samples.Inputs`).
 
     Raises UnsupportedModelError for a projection that is not called exactly once in a pass, and
     where the upper part alone does not give the logits of the whole model.
     """
 
     def __init__(
-        self, model: nn.Module, projections: Sequence[Projection], batches: Sequence[Tensor]
+        self, model: nn.Module, projections: Sequence[Projection], batches: Sequence[Inputs]
     ) -> None:
         self._model = twin(model).eval().requires_grad_(False)
         self._touched = {projection.name for projection in projections}
         self._layer = min(projection.layer for projection in projections)
         self._block = next(p.block for p in projections if p.layer == self._layer)
-        self._batches = batches
+        self._batches = [placed(inputs, model) for inputs in batches]
         self._number = 0
         self._steps: Sequence[Step] = ((),)
         self._recorded: list[dict[str, Any]] = []
         self._expanded: dict[str, Any] = {}  # of one batch and number of steps
         with torch.inference_mode():
             self._survey()
-            for ids in batches:
-                self._recorded.append(self._record(ids))
-            expected = self._model(input_ids=batches[0][:1], use_cache=False).logits[0]
+            for inputs in self._batches:
+                self._recorded.append(self._record(inputs))
+            expected = self._model(**_each_of(self._batches[0], _first)).logits.flatten(0, -2)
             self._replace()
             self._require_same(expected)
             self._detach_head()
 
     def states(self, number: int, steps: Sequence[Step]) -> Tensor:
-        """What enters the output head for batch `number` at k steps, (k, B · T, ·).
+        """What enters the output head for batch `number` at k steps, (k, B · T, ·) of texts.
 
-        Where the head cannot be taken off (a model that caps or scales its logits), the logits.
+        Where the head cannot be taken off (a model that caps or scales its logits), the logits; of
+        images always, (k, B, classes).
         """
         if (number, len(steps)) != (self._number, len(self._steps)):
             self._expanded = {}
         self._number, self._steps = number, steps
-        ids = self._batches[number]
-        out = self._model(input_ids=ids.repeat(len(steps), 1), use_cache=False).logits
-        return out.reshape(len(steps), ids.numel(), -1)
+        out = self._model(**_each_of(self._batches[number], self._repeated)).logits
+        return out.reshape(len(steps), -1, out.shape[-1])
 
     def logits(self, states: Tensor) -> Tensor:
         """Logits (…, V) of states (…, ·), in float32 or wider."""
@@ -92,9 +93,9 @@ class Upper:
     # -- what lies below ---------------------------------------------------------------------------
 
     def _survey(self) -> None:
-        """Find, on two tokens, which modules cannot change and which are the touched ones' own."""
+        """Find, on one example, which modules cannot change and which are the touched ones' own."""
         with self._watched(self._model.get_submodule(self._block)) as calls:
-            self._model(input_ids=self._batches[0][:1, :2], use_cache=False)
+            self._model(**_each_of(self._batches[0], _first))
         inside = [name for name in calls.order if name in self._touched]
         if len(inside) != len(set(inside)) or not inside:
             name = inside[0] if inside else sorted(self._touched)[0]
@@ -129,11 +130,11 @@ class Upper:
     def _is_leaf(self, name: str) -> bool:
         return next(self._model.get_submodule(name).children(), None) is None
 
-    def _record(self, ids: Tensor) -> dict[str, Any]:
+    def _record(self, inputs: Inputs) -> dict[str, Any]:
         """The tensors that cannot change, of one batch."""
         kept = {*self._silent, *self._still}
         with self._watched(self._model.get_submodule(self._block), kept) as calls:
-            self._model(input_ids=ids, use_cache=False)
+            self._model(**inputs)
         recorded = {name: calls.outputs[name] for name in kept}
         recorded["block"] = calls.inputs[self._block]
         recorded["input"] = calls.inputs[self._still[0]]
@@ -208,7 +209,7 @@ class Upper:
         full = self.states(0, ((),))
         self._forward(head, lambda hidden: hidden)
         states = self.states(0, ((),))
-        shaped = states.view(*self._batches[0].shape, -1)
+        shaped = states.view(*self._batches[0]["input_ids"].shape, -1)
         # Bit for bit: a soft cap is nearly invisible where logits are small.
         if states.shape[-1] == head.in_features and torch.equal(
             linear(shaped, head.weight, head.bias).view_as(full), full
@@ -229,6 +230,10 @@ class Upper:
             recorded = self._recorded[self._number][name]
             self._expanded[name] = _each(recorded, self._for_all)
         return self._expanded[name]
+
+    def _repeated(self, tensor: Tensor) -> Tensor:
+        """(B, …) -> the same for each of k steps, copied, (k · B, …)."""
+        return tensor.repeat(len(self._steps), *[1] * (tensor.dim() - 1))
 
     def _for_all(self, tensor: Tensor) -> Tensor:
         """(B, …) or (B · T, …) -> the same for each of k steps, (k · B, …)."""
@@ -264,6 +269,15 @@ def _each(output: Any, change: Callable[[Tensor], Tensor]) -> Any:
     if isinstance(output, tuple):
         return tuple(_each(x, change) for x in output)
     return change(output) if isinstance(output, Tensor) else output
+
+
+def _each_of(inputs: Inputs, change: Callable[[Tensor], Tensor]) -> dict[str, Any]:
+    """What a model reads, with every tensor of it changed."""
+    return {name: _each(value, change) for name, value in inputs.items()}
+
+
+def _first(tensor: Tensor) -> Tensor:
+    return tensor[:1]
 
 
 def _handed_on(hidden: Tensor | None = None, *_: Any, **kwargs: Any) -> Tensor:

@@ -31,7 +31,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from transformers import PreTrainedModel
 
-from core.curvature.examples import Example, Progress
+from core.curvature.examples import Examples, Progress
 from core.direction import Direction
 from core.errors import HillshadeError
 from core.projection import Projection
@@ -46,7 +46,7 @@ GGN_STEP, GGN_STEP_WIDE, HESSIAN_STEP = 1e-2, 1e-4, 1e-3  # ε; the second for f
 def ggn_along(
     model: PreTrainedModel,
     projections: Sequence[Projection],
-    examples: Sequence[Example],
+    examples: Examples,
     directions: Sequence[Direction],
     *,
     epsilon: float | None = None,
@@ -76,7 +76,7 @@ def ggn_along(
 def hessian_along(
     model: PreTrainedModel,
     projections: Sequence[Projection],
-    examples: Sequence[Example],
+    examples: Examples,
     directions: Sequence[Direction],
     *,
     epsilon: float = HESSIAN_STEP,
@@ -98,13 +98,13 @@ def hessian_along(
 
 
 def replayed(
-    model: PreTrainedModel, projections: Sequence[Projection], examples: Sequence[Example]
+    model: PreTrainedModel, projections: Sequence[Projection], examples: Examples
 ) -> Replay:
     """A replay of the examples in which their counted positions count."""
     return Replay(
         model,
         projections,
-        [example.ids for example in examples],
+        [example.content for example in examples],
         counted=[example.counted for example in examples],
     )
 
@@ -136,7 +136,7 @@ def _both(directions: Sequence[Direction], step: float) -> list[Step]:
     return [s for unit in units for s in ((), ((unit, step),), ((unit, -step),))]
 
 
-def per_example(rows_kn: Floats, examples: Sequence[Example]) -> Floats:
+def per_example(rows_kn: Floats, examples: Examples) -> Floats:
     """Replayed rows as means over the counted tokens of each example, (k, n_examples)."""
     tokens = np.array([example.tokens for example in examples])
     starts = np.concatenate([[0], np.cumsum(tokens)[:-1]])

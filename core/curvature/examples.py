@@ -7,7 +7,8 @@ suffix attends to has a row too (in the last block it has none), and
     ∇_x = Σ_t g_t a_tᵀ    (p × q)
 
 is exactly the gradient of the example's loss with respect to W. T_x, by which curvatures are
-divided, is the number of counted positions.
+divided, is the number of counted positions: 1 for an image (`core.images`), which is an example as
+it is, and whose rows are those of its class token and all patches.
 """
 
 from __future__ import annotations
@@ -20,10 +21,12 @@ import torch
 from torch import Tensor, nn
 
 from core.errors import HillshadeError
+from core.images import Image, Images
 from core.items import Item
-from core.labels import Labels, draw_labels, keyed_uniforms
+from core.labels import Labels, draw_labels, keyed_uniforms, predictions
 from core.projection import Projection
-from core.rows import Batch, Tap, as_sequences, batches
+from core.rows import Tap
+from core.samples import Batch, Sample, batches, placed, readable
 from core.twin import twin
 
 Progress = Callable[[int, int], None]
@@ -59,9 +62,27 @@ class Example:
         return cls(tuple(ids), range(len(ids) - 1))
 
     @property
+    def content(self) -> tuple[int, ...]:
+        """What the model reads."""
+        return self.ids
+
+    @property
     def tokens(self) -> int:
         """T_x."""
         return len(self.counted)
+
+
+Examples = Sequence[Example | Image]
+
+
+def readable_examples(model: nn.Module, examples: Examples) -> Sample:
+    """What the examples consist of, as `core.samples.batches` takes it; of images all positions."""
+    images = [example for example in examples if isinstance(example, Image)]
+    if len(images) == len(examples) > 0:
+        return readable(Images(images, "all"), model)
+    if images:
+        raise HillshadeError("Texts and images cannot be read together; give one or the other.")
+    return readable([example.ids for example in examples if isinstance(example, Example)], model)
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +102,7 @@ class Rows:
 def example_rows(
     model: nn.Module,
     projections: Sequence[Projection],
-    examples: Sequence[Example],
+    examples: Examples,
     *,
     labels: Labels = "sampled",
     seed: int = 0,
@@ -104,16 +125,16 @@ def example_rows(
             f"{draws} draws of {labels} labels are impossible; "
             "choose 1 or more for sampled labels and 1 for gold ones."
         )
-    texts = as_sequences([example.ids for example in examples], model)
+    sample = readable_examples(model, examples)
     tap = Tap(model, projections)
     reader = twin(model).eval().requires_grad_(False) if labels == "sampled" else None
     done = 0
-    for batch in batches(texts, _BATCH):
+    for batch in batches(sample, _BATCH):
         members = [examples[number] for number in batch.sequences]
         inputs: dict[str, Tensor] = {}
         gradients: dict[str, list[Tensor]] = {p.name: [] for p in projections}
         golds = _labels(reader, batch, members, seed, draws)
-        tap.run(batch, texts, inputs.__setitem__, _append(gradients), golds=golds)
+        tap.run(batch, sample, inputs.__setitem__, _append(gradients), golds=golds)
         for draw in range(draws):
             slopes = {name: many[draw] for name, many in gradients.items()}
             yield from _split(batch, draw, projections, inputs, slopes, rotate)
@@ -125,52 +146,52 @@ def example_rows(
 def example_inputs(
     model: nn.Module,
     projections: Sequence[Projection],
-    examples: Sequence[Example],
+    examples: Examples,
     *,
     progress: Progress | None = None,
 ) -> Iterator[tuple[int, dict[str, Tensor]]]:
     """The number of each example and its inputs a_t at the counted positions, (T_x, q) by name.
 
+    Of an image at its class token, the first of its positions.
     One pass a batch, float32 at least; progress and errors as `example_rows`.
     """
-    texts = as_sequences([example.ids for example in examples], model)
+    sample = readable_examples(model, examples)
     tap = Tap(model, projections)
     done = 0
-    for batch in batches(texts, _BATCH):
+    for batch in batches(sample, _BATCH):
         inputs: dict[str, Tensor] = {}
-        tap.run(batch, texts, inputs.__setitem__, lambda name, g: None, labels="gold")
+        tap.run(batch, sample, inputs.__setitem__, lambda name, g: None, labels="gold")
         rows = {key: a.to(torch.promote_types(a.dtype, torch.float32)) for key, a in inputs.items()}
         start = 0
-        for number in batch.sequences:
+        for number, size in zip(batch.sequences, batch.owner.bincount().tolist(), strict=True):
             counted = [start + t for t in examples[number].counted]
             yield number, {p.name: rows[p.input_key][counted] for p in projections}
-            start += len(texts[number]) - 1
+            start += size
         done += len(batch.sequences)
         if progress is not None:
             progress(done, len(examples))
 
 
 def _labels(
-    reader: nn.Module | None, batch: Batch, members: Sequence[Example], seed: int, draws: int
+    reader: nn.Module | None, batch: Batch, members: Examples, seed: int, draws: int
 ) -> list[Tensor]:
     """For each draw a label at every counted position of the batch, and none elsewhere."""
-    counts = torch.zeros(batch.ids.shape, dtype=torch.bool)
-    for row, example in enumerate(members):
-        counts[row, list(example.counted)] = True
-    here = counts.flatten()[batch.rows]
+    here = torch.zeros(len(batch.gold), dtype=torch.bool)
+    start = 0
+    for example in members:
+        here[[start + t for t in example.counted]] = True
+        start += predictions(example.content)
     if reader is None:
         return [torch.where(here, batch.gold, _IGNORED)]
-    device = next(reader.parameters()).device
     with torch.no_grad():
-        out = reader(
-            input_ids=batch.ids.to(device), attention_mask=batch.mask.to(device), use_cache=False
-        )
-    logits = out.logits.flatten(0, 1).index_select(0, batch.rows[here].to(device))
+        out = reader(**placed(batch.inputs, reader))
+    logits = out.logits.flatten(0, -2)
+    logits = logits.index_select(0, batch.labelled[here].to(logits.device))
     chosen = []
     for draw in range(draws):
-        u = np.concatenate([keyed_uniforms(seed, example.ids, draw) for example in members])
+        u = np.concatenate([keyed_uniforms(seed, example.content, draw) for example in members])
         drawn = torch.full_like(batch.gold, _IGNORED)
-        drawn[here] = draw_labels(logits, torch.from_numpy(u)[here].to(device)).cpu()
+        drawn[here] = draw_labels(logits, torch.from_numpy(u)[here].to(logits.device)).cpu()
         chosen.append(drawn)
     return chosen
 

@@ -30,8 +30,9 @@ from torch import Tensor, nn
 
 from core.basis import Basis
 from core.curvature.bands import Bands, basis_of
-from core.curvature.examples import Example, Progress, example_rows
+from core.curvature.examples import Example, Examples, Progress, example_rows
 from core.errors import HillshadeError
+from core.images import Image
 from core.intervals import Estimate, mean
 from core.labels import Labels
 from core.projection import Projection
@@ -94,7 +95,7 @@ def example_map(
     model: nn.Module,
     basis: Basis,
     projection: Projection,
-    example: Example,
+    example: Example | Image,
     *,
     kind: Kind = "sequence",
     labels: Labels = "sampled",
@@ -130,7 +131,7 @@ def band_curvature(
     model: nn.Module,
     bases: Mapping[str, Basis],
     projections: Sequence[Projection],
-    examples: Sequence[Example],
+    examples: Examples,
     bands: Mapping[str, Bands],
     *,
     kind: Kind = "sequence",

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from core.curvature.exact import per_example, replayed
-from core.curvature.examples import Example, Progress, example_rows
+from core.curvature.examples import Examples, Progress, example_rows
 from core.direction import Direction, rank_one
 from core.errors import HillshadeError
 from core.labels import Labels
@@ -88,7 +88,7 @@ class Rises:
 def gradients(
     model: nn.Module,
     projections: Sequence[Projection],
-    examples: Sequence[Example],
+    examples: Examples,
     *,
     labels: Labels = "sampled",
     seed: int = 0,
@@ -143,7 +143,7 @@ def rises(
     model: PreTrainedModel,
     projection: Projection,
     directions: Sequence[Direction],
-    examples: Sequence[Example],
+    examples: Examples,
     fractions: Sequence[float],
     *,
     progress: Progress | None = None,

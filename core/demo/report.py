@@ -71,7 +71,9 @@ def _trial(trial: Trial) -> dict[str, Any]:
 # -- tables ---------------------------------------------------------------------------------------
 
 
-def _memory_table(original: Answers, point: Point, exact: Mapping[str, int]) -> dict[str, Any]:
+def _memory_table(
+    original: Answers, point: Point[Answers], exact: Mapping[str, int]
+) -> dict[str, Any]:
     rows = []
     after = point.answers
     half = reported(original)
@@ -287,7 +289,7 @@ def _place(layers: Sequence[int], kinds: Sequence[str]) -> str:
     return f"{', '.join(map(str, layers))}: {' + '.join(kinds)}"
 
 
-def _where(point: Point) -> str:
+def _where(point: Point[Answers]) -> str:
     kept, total = point.edit.directions_kept, point.edit.directions_total
     return (
         f"Curvature mass kept {point.setting:.5g}, {kept:,} of {total:,} directions, "

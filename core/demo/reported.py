@@ -21,10 +21,10 @@ class Finished:
 
     title: str
     choice: Choice
-    swept: Swept
+    swept: Swept[Answers]
     chosen: int  # tick
 
-    def at(self, tick: int) -> tuple[Point, ...]:
+    def at(self, tick: int) -> tuple[Point[Answers], ...]:
         """The points of all seeds at a tick, the first seed first."""
         ticks = len(self.swept.ticks)
         return self.swept.points[tick::ticks]

@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -31,10 +31,12 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel
 
-from core.batches import batches, check_readable, pad
+from core.batches import batches, require_eval
+from core.curvature.examples import readable_examples
 from core.direction import Direction
 from core.landscape.texts import Texts
 from core.projection import Projection
+from core.samples import asked, lengths, placed
 from core.twin import twin
 
 Weights = Mapping[str, Tensor]
@@ -52,8 +54,8 @@ class RestrictedLoss:
     def __init__(
         self, model: PreTrainedModel, projections: Sequence[Projection], texts: Texts
     ) -> None:
-        for example in texts.examples:
-            check_readable(model, example.ids)
+        require_eval(model)
+        self._sample = readable_examples(model, texts.examples)
         self._model = twin(model).requires_grad_(False)
         dtype = torch.promote_types(model.dtype, torch.float32)
         module: nn.Module = self._model
@@ -130,23 +132,22 @@ class RestrictedLoss:
         return total
 
     def _batches(self) -> Iterator[_Batch]:
-        examples = self._texts.examples
-        lengths = [len(example.ids) for example in examples]
-        order = sorted(range(len(lengths)), key=lengths.__getitem__)
-        for numbers in batches(self._model, lengths, order, BATCH_TOKENS):
-            ids = pad([examples[n].ids for n in numbers], self._model.device)
+        examples, widths = self._texts.examples, lengths(self._sample)
+        order = sorted(range(len(widths)), key=widths.__getitem__)
+        for numbers in batches(self._model, widths, order, BATCH_TOKENS):
             counted = [examples[n].counted for n in numbers]
-            flat = [b * ids.shape[1] + t for b, at in enumerate(counted) for t in at]
-            rows = torch.tensor(flat, device=ids.device)
-            yield _Batch(numbers, ids, rows, ids.flatten()[rows + 1], [len(at) for at in counted])
+            some = asked(self._sample, numbers, counted)
+            inputs, device = placed(some.inputs, self._model), self._model.device
+            targets = some.targets.to(device)
+            yield _Batch(numbers, inputs, some.flat.to(device), targets, list(map(len, counted)))
 
     def _leaves(self) -> dict[str, Tensor]:
         """The weights as leaves of a new graph; they share the twin's storage."""
         return {name: weight.detach().requires_grad_() for name, weight in self._at.items()}
 
     def _logits(self, batch: _Batch, weights: Weights) -> Tensor:
-        out = functional_call(self._model, dict(weights), (batch.ids,), {"use_cache": False})
-        return cast("Tensor", out.logits.flatten(0, 1)[batch.rows])
+        out = functional_call(self._model, dict(weights), (), batch.inputs)
+        return cast("Tensor", out.logits.flatten(0, -2)[batch.rows])
 
     def _losses(self, batch: _Batch, weights: Weights) -> Tensor:
         return cross_entropy(self._logits(batch, weights), batch.targets, reduction="none")
@@ -173,12 +174,12 @@ class RestrictedLoss:
 
 @dataclass(frozen=True)
 class _Batch:
-    """Some texts that are run together."""
+    """Some texts or images that are run together."""
 
     numbers: list[int]
-    ids: Tensor  # int64 (B, T), padded
-    rows: Tensor  # int64 (m,) counted positions b · T + t
-    targets: Tensor  # int64 (m,) the tokens that truly follow
+    inputs: dict[str, Any]
+    rows: Tensor  # int64 (m,) counted rows of the flattened logits
+    targets: Tensor  # int64 (m,) the tokens that truly follow, or the labels given
     counts: list[int]  # counted positions of each text
 
 

@@ -19,6 +19,7 @@ from core.basis import Basis
 from core.curvature.examples import Example
 from core.curvature.spikes import gradients, own_directions
 from core.errors import HillshadeError
+from core.images import Image
 from core.items import Item
 from core.landscape import directions
 from core.landscape.directions import Origin, Ray
@@ -84,10 +85,10 @@ class Compass:
 
     model: PreTrainedModel
     bases: Mapping[str, Basis]
-    items: Iterable[Item] = ()
+    items: Iterable[Item | Image] = ()
     edited: Callable[[str, float], nn.Module] | None = None
     _there: dict[str, Projection] = field(init=False)
-    _items: dict[str, Item] = field(init=False)
+    _items: dict[str, Item | Image] = field(init=False)
 
     def __post_init__(self) -> None:
         ours = (*find_projections(self.model), *named(self.model, self.bases))
@@ -125,7 +126,8 @@ class Compass:
         item = self._items.get(wanted.item or "")
         if item is None:
             raise HillshadeError(f"There is no text {wanted.item} here; choose another one.")
-        rows = gradients(self.model, [projection], [Example.of_item(item)], seed=wanted.seed)
+        example = item if isinstance(item, Image) else Example.of_item(item)
+        rows = gradients(self.model, [projection], [example], seed=wanted.seed)
         own = own_directions(projection.name, rows[projection.name])
         wide = torch.promote_types(projection.weight(self.model).dtype, torch.float32)
         u, v = own.u[0].to(wide), own.v[0].to(wide)

@@ -14,11 +14,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from torch import Tensor
+from torch import nn
 from transformers import PreTrainedModel
 
 from core.basis import Basis
 from core.curvature.exact import ggn_along
+from core.curvature.examples import readable_examples
 from core.direction import Direction, orthogonalised
 from core.landscape.directions import Ray
 from core.landscape.result import Slice
@@ -27,6 +28,7 @@ from core.landscape.spec import RaySpec
 from core.landscape.texts import Texts
 from core.projection import Projection, find_projections, named
 from core.replay import Step
+from core.samples import lengths
 
 Progress = Callable[[int, int], None]
 DIGITS = 4
@@ -101,11 +103,11 @@ def operations(
     weights = sum(
         parameter.numel() for name in blocks for parameter in model.get_submodule(name).parameters()
     )
-    head = model.get_input_embeddings().weight
-    assert isinstance(head, Tensor)
-    tokens = sum(len(example.ids) for example in texts.examples)
+    head = model.get_output_embeddings()  # a classifier's own, of a few classes, costs nothing
+    columns = head.weight.numel() if isinstance(head, nn.Linear) else 0
+    tokens = sum(lengths(readable_examples(model, texts.examples)))
     counted = int(texts.tokens.sum())
-    return 2 * (weights * tokens + head.numel() * counted) * (points + 6)
+    return 2 * (weights * tokens + columns * counted) * (points + 6)
 
 
 def _touched(model: PreTrainedModel, rays: Sequence[Ray]) -> tuple[Projection, ...]:

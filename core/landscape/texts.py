@@ -1,4 +1,4 @@
-"""The texts a landscape is read on, and which of their predictions count."""
+"""The texts or images a landscape is read on, and which of their predictions count."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from core.curvature.examples import Example
 from core.errors import HillshadeError
+from core.images import Image
 from core.items import Item
 
 
@@ -24,7 +25,7 @@ class Texts:
 
     names: tuple[str, ...]
     groups: tuple[str, ...]
-    examples: tuple[Example, ...]
+    examples: tuple[Example | Image, ...]
 
     def __post_init__(self) -> None:
         if not self.examples:
@@ -47,6 +48,12 @@ class Texts:
         names = tuple(f"{group} {number}" for number in range(len(examples)))
         return cls(names, (group,) * len(examples), examples)
 
+    @classmethod
+    def of_images(cls, images: Iterable[Image]) -> Texts:
+        """Images in their own groups; "every counted token is right" says: the label given."""
+        shown = tuple(images)
+        return cls(tuple(i.id for i in shown), tuple(i.group for i in shown), shown)
+
     def __add__(self, other: Texts) -> Texts:
         return Texts(
             self.names + other.names, self.groups + other.groups, self.examples + other.examples
@@ -59,9 +66,12 @@ class Texts:
 
     @property
     def digest(self) -> str:
-        """sha256 over token ids and counted positions, in order."""
+        """sha256 over token ids and counted positions, or images and labels, in order."""
         digest = hashlib.sha256()
         for example in self.examples:
+            if isinstance(example, Image):
+                digest.update(example.digest + f"{example.given}\n".encode())
+                continue
             for numbers in (example.ids, tuple(example.counted)):
                 digest.update(np.asarray((len(numbers), *numbers), dtype="<i8").tobytes())
         return digest.hexdigest()

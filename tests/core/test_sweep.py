@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 import torch
 
-import core.sweep as sweeping
+import core.exam as examining
 from core.choose import choose
 from core.edit import Editor, EditReport, ProjectionReport, Recipe
 from core.errors import HillshadeError
@@ -23,7 +23,7 @@ from core.items import Item
 from core.measures import Reading, ratio, read
 from core.projection import select
 from core.recall import Outcome
-from core.sweep import Swept, at_perplexity, sweep
+from core.sweep import Swept, at_cost, sweep
 from core.swept import outputs_table, points_table, scores_table
 from core.tables import COLUMNS, read_table, write_table
 from tests.core.recall_oracle import greedy
@@ -69,8 +69,8 @@ def curves_reading(model: Any, _: object) -> Reading:
     return Reading(loss, np.zeros(10, dtype=np.int64), tokens)
 
 
-def curves_sweep(monkeypatch: pytest.MonkeyPatch, curves: Curves, **options: Any) -> Swept:
-    monkeypatch.setattr(sweeping, "read", curves_reading)
+def curves_sweep(monkeypatch: pytest.MonkeyPatch, curves: Curves, **options: Any) -> Swept[Answers]:
+    monkeypatch.setattr(examining, "read", curves_reading)
     items = tuple(
         Item(f"{i}", "memory", "passage", "choose", (1,), (1,), "", "", repeats=9)
         for i in range(STRINGS)
@@ -96,7 +96,7 @@ def test_ticks_lie_as_dense_as_promised_and_no_denser_than_allowed(
     assert all(low < high for high, low in pairwise(swept.ticks))
     assert min(swept.ticks) <= 0.5
     assert len(swept.ticks) <= 61
-    risen = [p.answers.perplexity_ratio(swept.original) for p in swept.points]
+    risen = [p.answers.cost(swept.original) for p in swept.points]
     for (mild, strong), (before, after) in zip(
         pairwise(swept.points), pairwise(risen), strict=True
     ):
@@ -112,7 +112,7 @@ def test_a_jump_does_not_swallow_the_ticks(monkeypatch: pytest.MonkeyPatch) -> N
     swept = curves_sweep(monkeypatch, Curves(lambda x: float(x < 0.003), lambda x: 1 + 2 * x))
     near = [1 - s for s in swept.ticks if 0.002 < 1 - s < 0.004]
     assert any(high / low < 1.002 for low, high in pairwise(near))  # as narrow as worth while
-    risen = [p.answers.perplexity_ratio(swept.original) for p in swept.points]
+    risen = [p.answers.cost(swept.original) for p in swept.points]
     assert all(after / before <= 1.005 for before, after in pairwise(risen) if before < 1.1)
 
 
@@ -129,15 +129,15 @@ def test_settings_at_equal_perplexity_are_met_to_a_thousandth(
 ) -> None:
     swept = curves_sweep(monkeypatch, SMOOTH, rises=(rise,))
     point = swept.points[swept.equal[rise]]
-    assert point.answers.perplexity_ratio(swept.original) == pytest.approx(1 + rise, rel=1e-3)
-    reading = swept.original.choose
-    alone = at_perplexity(cast(Any, [SMOOTH]), (), reading, rise)
+    assert point.answers.cost(swept.original) == pytest.approx(1 + rise, rel=1e-3)
+    exam, original = CurvesExam((), (), ()), swept.original
+    alone = at_cost(cast(Any, [SMOOTH]), exam, original, rise)
     assert alone is not None
     assert 1 + 2 * (1 - alone) == pytest.approx(1 + rise, rel=1e-3)
     nowhere = cast(Any, [Curves(smooth, lambda x: 1.0)])
-    assert at_perplexity(nowhere, (), reading, rise) is None
+    assert at_cost(nowhere, exam, original, rise) is None
     at_once = cast(Any, [Curves(smooth, lambda x: 9.0 if x else 1.0)])
-    assert at_perplexity(at_once, (), reading, rise) is None
+    assert at_cost(at_once, exam, original, rise) is None
 
 
 def test_several_seeds_share_ticks_and_meet_in_the_mean(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,7 +151,7 @@ def test_several_seeds_share_ticks_and_meet_in_the_mean(monkeypatch: pytest.Monk
     assert [p.seed for p in swept.points] == [s for s in range(3) for _ in swept.ticks]
     assert [p.setting for p in swept.points] == list(swept.ticks) * 3
     marked = [p for p in swept.points if p.setting == swept.ticks[swept.equal[0.01]]]
-    logs = [math.log(p.answers.perplexity_ratio(swept.original)) for p in marked]
+    logs = [math.log(p.answers.cost(swept.original)) for p in marked]
     assert np.exp(np.mean(logs)) == pytest.approx(1.01, rel=1e-3)
 
 
@@ -181,13 +181,13 @@ def original(world: Trained) -> Answers:
 
 
 @pytest.fixture(scope="module")
-def swept(world: Trained, original: Answers) -> Swept:
+def swept(world: Trained, original: Answers) -> Swept[Answers]:
     editors = [Editor(world.model, world.bases, world.projections, "random", s) for s in (0, 1)]
     return sweep(editors, world.exam, original, settings=(0.75,), rises=(0.05,), most=17)
 
 
 def test_strict_recall_equals_greedy_generation_before_and_after(
-    world: Trained, original: Answers, swept: Swept
+    world: Trained, original: Answers, swept: Swept[Answers]
 ) -> None:
     editor = Editor(world.model, world.bases, world.projections, "random", 0)
     for setting, answers in ((1.0, original), (0.75, swept.points[swept.tick_of(0.75)].answers)):
@@ -199,7 +199,9 @@ def test_strict_recall_equals_greedy_generation_before_and_after(
     assert original.recall.value > 0.4 > swept.points[swept.tick_of(0.75)].answers.recall.value
 
 
-def test_tables_say_what_the_answers_say(world: Trained, original: Answers, swept: Swept) -> None:
+def test_tables_say_what_the_answers_say(
+    world: Trained, original: Answers, swept: Swept[Answers]
+) -> None:
     points, scores = points_table("r", swept), scores_table("r", swept)
     outputs = outputs_table("r", swept, world.decode)
     for name, table in (("points", points), ("scores", scores), ("outputs", outputs)):
@@ -290,10 +292,10 @@ def test_choosing_refuses_what_nobody_can_reach(world: Trained, original: Answer
     with pytest.raises(HillshadeError, match="another tolerance"):
         choose([world.projections[:1]], lambda p: editor, world.exam, original, rise=9.9)
     with pytest.raises(HillshadeError, match="is no tolerance"):
-        at_perplexity([editor], world.exam.fresh_choose, original.choose, 0.0)
+        at_cost([editor], world.exam, original, 0.0)
 
 
-def test_the_tables_of_a_sweep_survive_parquet(swept: Swept, tmp_path: Path) -> None:
+def test_the_tables_of_a_sweep_survive_parquet(swept: Swept[Answers], tmp_path: Path) -> None:
     def decode(ids: Sequence[int]) -> str:
         return " ".join(map(str, ids))
 

@@ -47,7 +47,7 @@ def exact_factors(
     g_sum: Tensor | None = None
     for ids in texts:
         (batch,) = batches([ids], 1)
-        p = model(batch.ids).logits[0, 0].softmax(-1).detach()
+        p = model(**batch.inputs).logits[0, 0].softmax(-1).detach()
         inputs: dict[str, Tensor] = {}
         slopes: dict[str, Tensor] = {}
         for label in range(VOCABULARY):

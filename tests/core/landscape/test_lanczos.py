@@ -45,12 +45,14 @@ class Dense:
         weights = {f"{self.projection.name}.weight": w.T if self.projection.transposed else w}
         rows = []
         for one in COUNTED.examples:
+            assert isinstance(one, Example)
             out: Any = functional_call(self.model, weights, (torch.tensor([one.ids]),))
             rows.append(out.logits[0, list(one.counted)])
         return torch.cat(rows)
 
     def loss(self, flat: Tensor) -> Tensor:
-        targets = torch.tensor([one.ids[t + 1] for one in COUNTED.examples for t in one.counted])
+        texts = [one for one in COUNTED.examples if isinstance(one, Example)]
+        targets = torch.tensor([one.ids[t + 1] for one in texts for t in one.counted])
         return cross_entropy(self.logits(flat), targets)
 
     @cache  # noqa: B019  two models, as long as the module's tests run

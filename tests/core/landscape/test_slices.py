@@ -16,6 +16,7 @@ from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel
 
 from core.basis import Basis, bases
+from core.curvature.examples import Example
 from core.direction import Direction, LowRank, orthogonalised, rank_one
 from core.errors import HillshadeError
 from core.factors import collect
@@ -64,6 +65,7 @@ def copied(case: Setup, steps: list[tuple[Direction, float]], texts: Texts) -> N
                 if projection.name in direction.parts:
                     projection.weight(model).add_(direction.dense(projection.name), alpha=size)
         for one in texts.examples:
+            assert isinstance(one, Example)
             logits = model(torch.tensor([one.ids])).logits[0, list(one.counted)]
             targets = torch.tensor([one.ids[t + 1] for t in one.counted])
             losses.append(cross_entropy(logits, targets).item())

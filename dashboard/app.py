@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from core.errors import HillshadeError
-from dashboard import address, bar, glossary, loading, present, state, style
+from dashboard import address, bar, glossary, loading, notices, present, state, style
 from dashboard.components import scrubber
 
 NO_THRESHOLD = ("Method",)  # pages that are read, not scrubbed
@@ -28,6 +28,7 @@ page = st.navigation(
 )
 style.apply()
 scrubber.theme(state.theme())
+notices.begin()
 address.begin(page.title)
 present.apply()
 

@@ -10,7 +10,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from dashboard import moving, present
+from dashboard import moving, notices, present
 from dashboard.components import scrubber
 from dashboard.figures.look import config, enlarged
 
@@ -80,8 +80,13 @@ def painted() -> bool:
     """
     if seen():
         return True
-    scrubber.painted(lambda: st.session_state.__setitem__(PAINTED, True))
+    scrubber.painted(_have_seen)
     return False
+
+
+def _have_seen() -> None:
+    st.session_state[PAINTED] = True
+    notices.keep()
 
 
 def reading(described: Described, table: pd.DataFrame) -> None:

@@ -13,7 +13,7 @@ import re
 
 import streamlit as st
 
-from dashboard import address
+from dashboard import address, notices
 
 PRESENT, SHOW = "present", "show"
 
@@ -58,7 +58,7 @@ def apply() -> None:
     address.settled(("", "1"), PRESENT, "")
     kept, unknown = _named(_shown())
     if unknown:
-        st.warning(
+        notices.say(
             f"The address asks to show {', '.join(unknown)}, which this page does not know. "
             f"Controls that can be kept: {', '.join(CONTROLS)}."
         )

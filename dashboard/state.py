@@ -12,7 +12,7 @@ import streamlit as st
 
 from core.manifest import StoredRecipe
 from core.study import Study
-from dashboard import address
+from dashboard import address, notices
 from dashboard.figures.compare import nearest_cost
 from dashboard.figures.measured import Measured
 from dashboard.figures.palette import Theme
@@ -81,7 +81,7 @@ def _asked_tick(recipe: StoredRecipe, asked: str) -> int:
     except ValueError:
         value = math.nan
     if not 0.0 <= value <= 1.0:
-        st.warning(
+        notices.say(
             f"The address asks for mass={asked[:40]}, which is no number from 0 to 1; "
             "the chosen setting is shown instead."
         )

@@ -1,0 +1,94 @@
+"""One pass over a text: batches of the model's rows into sums, resumed, shared, in what memory is.
+
+Sequences go by length, so that little is padding, and the sums take the batches in that order: it
+follows from the texts and the batch size, never from when a run was interrupted.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from core.checkpoint import Slot, State
+from core.errors import HillshadeError
+from core.labels import Labels
+from core.projection import Projection
+from core.ranks import Ranks
+from core.rows import Batch, Tap, batches
+from core.sums import Sums
+
+Texts = Sequence[tuple[int, ...]]
+_NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
+
+
+def read_sums(
+    model: nn.Module,
+    texts: Texts,
+    projections: Sequence[Projection],
+    *,
+    labels: Labels,
+    seed: int,
+    batch_size: int,
+    ranks: Ranks,
+    slot: Slot | None,
+    progress: Callable[[int], None],
+) -> tuple[dict[str, Tensor], int]:
+    """Σ x xᵀ of every matrix this rank owns (`core.sums` says the keys), and all ranks' positions.
+
+    `progress(done)` counts this rank's sequences. Where memory runs out the batch size halves, and
+    stays so; HillshadeError where a single sequence is too much.
+    """
+    mine = ranks.share(sorted(texts, key=len))
+    first = next(model.parameters())
+    kept = slot.load(first.device) if slot is not None else None
+    state = kept or State(done=0, count=0, size=batch_size, totals={})
+    done, count, size = state.done, state.count, state.size
+    sums = Sums(state.totals)
+    tap = Tap(model, projections)
+    while done < len(mine):
+        some = mine[done : done + size]
+        (batch,) = batches(some, size)
+        if not _through(tap, batch, some, sums, labels, seed):
+            size = _half(len(some))
+            continue
+        sums.settle(len(batch.rows))
+        done += len(some)
+        count += len(batch.rows)
+        if slot is not None and sums.settled:
+            slot.offer(State(done, count, size, sums.totals))
+        progress(done)
+    sides = {f"a/{p.input_key}": p.in_features for p in projections}
+    sides |= {f"g/{p.name}": p.out_features for p in projections}
+    like = torch.empty(0, dtype=torch.promote_types(first.dtype, torch.float32)).to(first.device)
+    return ranks.reduced(sums.totals, sides, like), ranks.total(count)
+
+
+def _through(tap: Tap, batch: Batch, texts: Texts, sums: Sums, labels: Labels, seed: int) -> bool:
+    """Run the batch into the sums; False where memory ran out. Other errors are raised.
+
+    What the pass held lives as long as the error that tells of it, which ends here.
+    """
+    try:
+        tap.run(batch, texts, sums.add_input, sums.add_gradient, labels=labels, seed=seed)
+    except (RuntimeError, MemoryError) as error:
+        known = isinstance(error, torch.OutOfMemoryError | MemoryError)
+        if not known and not any(sign in str(error).lower() for sign in _NO_MEMORY):
+            raise
+    else:
+        return True
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    return False
+
+
+def _half(size: int) -> int:
+    if size == 1:
+        raise HillshadeError(
+            "Memory ran out with one sequence at a time; choose fewer layers or shorter windows "
+            "(--layers, --context), or a machine with more memory."
+        )
+    return size // 2

@@ -19,6 +19,7 @@ from core.projection import Projection
 from core.ranks import Ranks
 from core.rows import Batch, Tap, batches
 from core.sums import Sums
+from core.twin import is_sharded
 
 Texts = Sequence[tuple[int, ...]]
 _NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
@@ -48,11 +49,15 @@ def read_sums(
     done, count, size = state.done, state.count, state.size
     sums = Sums(state.totals)
     tap = Tap(model, projections)
-    while done < len(mine):
+    sharded = is_sharded(model)
+    while ranks.any(done < len(mine)) if sharded else done < len(mine):
         some = mine[done : done + size]
+        if not some:  # the others need this rank's part of the weights
+            _idle(tap, texts[:1], labels)
+            continue
         (batch,) = batches(some, size)
         if not _through(tap, batch, some, sums, labels, seed):
-            size = _half(len(some))
+            size = _half(len(some), sharded)
             continue
         sums.settle(len(batch.rows))
         done += len(some)
@@ -85,7 +90,18 @@ def _through(tap: Tap, batch: Batch, texts: Texts, sums: Sums, labels: Labels, s
     return False
 
 
-def _half(size: int) -> int:
+def _idle(tap: Tap, texts: Texts, labels: Labels) -> None:
+    """A pass whose rows nobody takes."""
+    (batch,) = batches(texts, 1)
+    tap.run(batch, texts, lambda key, rows: None, lambda name, rows: None, labels=labels)
+
+
+def _half(size: int, sharded: bool) -> int:
+    if sharded:  # the others wait inside the pass that broke off here
+        raise HillshadeError(
+            "Memory ran out while reading a sharded model; choose a smaller batch, fewer layers or "
+            "shorter windows."
+        )
     if size == 1:
         raise HillshadeError(
             "Memory ran out with one sequence at a time; choose fewer layers or shorter windows "

@@ -21,12 +21,13 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 from torch.nn.functional import cross_entropy
+from torch.utils.hooks import RemovableHandle
 
 from core.batches import pad
 from core.errors import HillshadeError, UnsupportedModelError
 from core.labels import Labels, draw_labels, keyed_uniforms
 from core.projection import Projection
-from core.twin import twin
+from core.twin import is_sharded, twin
 
 RowSink = Callable[[str, Tensor], None]
 
@@ -109,7 +110,9 @@ class Tap:
     """Reads the rows of chosen projections from a twin of `model`.
 
     The twin is in eval mode with every parameter frozen; the graph starts at the input of the first
-    wanted block, so nothing below it is differentiated and no weight gradient is ever formed.
+    wanted block, so nothing below it is differentiated and no weight gradient is ever formed. A
+    sharded model has no twin: it is read itself, with hooks on it while a pass runs, by all its
+    processes at once.
     """
 
     def __init__(self, model: nn.Module, projections: Sequence[Projection]) -> None:
@@ -118,15 +121,11 @@ class Tap:
         for projection in projections:
             projection.weight(model)  # refuses a projection of another model
         self._device = next(model.parameters()).device
-        self._model = twin(model).eval().requires_grad_(False)
+        if is_sharded(model) and model.training:
+            raise HillshadeError("The sharded model is in training mode; call model.eval() first.")
+        self._model = model if is_sharded(model) else twin(model).eval().requires_grad_(False)
+        self._projections = tuple(projections)
         self._first_layer = min(projection.layer for projection in projections)
-        first = next(p for p in projections if p.layer == self._first_layer)
-        block = self._model.get_submodule(first.block)
-        block.register_forward_pre_hook(_start_graph, with_kwargs=True)
-        for projection in projections:
-            module = self._model.get_submodule(projection.name)
-            module.register_forward_pre_hook(partial(self._on_input, projection))
-            module.register_forward_hook(partial(self._on_output, projection))
         self._names = {projection.name for projection in projections}
         self._pass: _Pass | None = None
 
@@ -154,6 +153,7 @@ class Tap:
         """
         now = _Pass(batch, batch.rows.to(self._device), on_input, on_gradient, {}, {}, set())
         self._pass = now
+        hooks = self._hooks()
         try:
             with torch.inference_mode(False), torch.enable_grad():
                 out = self._model(
@@ -182,10 +182,22 @@ class Tap:
                     torch.autograd.grad(loss, lowest, retain_graph=number < len(targets))
             self._require(now.arrived)
         finally:
+            for hook in hooks:
+                hook.remove()
             # Each output's hook holds this pass, which holds the outputs' nodes: a circle through
             # the autograd graph that no garbage collector sees. Left closed, it stays.
             now.outputs.clear()
             self._pass = None
+
+    def _hooks(self) -> list[RemovableHandle]:
+        first = next(p for p in self._projections if p.layer == self._first_layer)
+        block = self._model.get_submodule(first.block)
+        hooks = [block.register_forward_pre_hook(_start_graph, with_kwargs=True)]
+        for projection in self._projections:
+            module = self._model.get_submodule(projection.name)
+            hooks.append(module.register_forward_pre_hook(partial(self._on_input, projection)))
+            hooks.append(module.register_forward_hook(partial(self._on_output, projection)))
+        return hooks
 
     def _on_input(self, projection: Projection, module: nn.Module, args: tuple[Tensor]) -> None:
         now = self._now()

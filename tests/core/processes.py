@@ -14,7 +14,9 @@ import torch
 
 # Imports torch and transformers once, in a process of one thread, and forks all others from it.
 CONTEXT: Any = get_context("forkserver")
-CONTEXT.set_forkserver_preload(["tests.core.processes", "tests.tiny", "core.basis"])
+CONTEXT.set_forkserver_preload(
+    ["tests.core.processes", "tests.tiny", "core.basis", "torch.distributed.fsdp", "pytest"]
+)
 
 
 def begin(task: Callable[..., None], *arguments: object) -> tuple[BaseProcess, Connection]:

@@ -7,21 +7,29 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
+from torch.distributed.fsdp import fully_shard
 
 from core.basis import bases, load_bases, save_bases
 from core.factors import Factors, collect
 from core.projection import find_projections
 from core.ranks import Ranks, joined
+from core.structure import stack
+from core.twin import is_sharded
 from tests.core.processes import together
 from tests.tiny import TEXTS, tiny
 
+Texts = tuple[tuple[int, ...], ...]
 
-def collected(out: Path, texts: tuple[tuple[int, ...], ...]) -> tuple[int, list[str]]:
+
+def collected(out: Path, family: str, texts: Texts, sharded: bool) -> tuple[int, list[str]]:
     """As each rank does it; rank 0 writes. Returns the rank and the sums it owned."""
-    model = tiny("gpt2")
+    model = tiny(family)
     projections = find_projections(model)
     with joined() as ranks:
         assert ranks.size == 2
+        if sharded:
+            shard(model.eval())
         factors = collect(model, texts, projections, seed=2, batch_size=2, ranks=ranks)
         made = bases(factors, projections, ranks=ranks)
         owned = [*factors.a_sums, *factors.g_sums]
@@ -33,12 +41,25 @@ def collected(out: Path, texts: tuple[tuple[int, ...], ...]) -> tuple[int, list[
         return ranks.rank, owned
 
 
-@pytest.mark.parametrize("texts", [TEXTS, TEXTS[:1]], ids=["uneven", "nothing for one"])
+def shard(model: nn.Module) -> None:
+    """FSDP2, block by block, as one does."""
+    for block in stack(model)[1]:
+        fully_shard(block)
+    fully_shard(model)
+    assert is_sharded(model)
+
+
+@pytest.mark.parametrize(
+    ("family", "texts", "sharded"),
+    [("gpt2", TEXTS, False), ("gpt2", TEXTS[:1], False), ("gpt2", TEXTS, True),
+     ("olmo2", TEXTS[:1], True)],
+    ids=["uneven", "nothing for one", "sharded, uneven", "sharded, nothing for one"],
+)  # fmt: skip
 def test_two_processes_give_what_one_does(
-    tmp_path: Path, texts: tuple[tuple[int, ...], ...]
+    tmp_path: Path, family: str, texts: Texts, sharded: bool
 ) -> None:
-    owned = dict(together(collected, 2, tmp_path, texts))
-    model = tiny("gpt2")
+    owned = dict(together(collected, 2, tmp_path, family, texts, sharded))
+    model = tiny(family)
     projections = find_projections(model)
     one = collect(model, texts, projections, seed=2, batch_size=2)
     two = Factors.load(tmp_path / "factors")

@@ -50,7 +50,7 @@ def collecting(parent: Connection, folder: Path | None, out: Path) -> None:
 
 def until(process: BaseProcess, child: Connection, batches: int) -> list[int]:
     """How far the process says it is, batch by batch, until `batches` or its end."""
-    said = []
+    said: list[int] = []
     while len(said) < batches and child.poll(110):
         try:
             said.append(child.recv())

@@ -20,11 +20,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, get_gradient_edge
-from torch.nn.functional import cross_entropy
 from torch.utils.hooks import RemovableHandle
 
 from core.batches import pad
 from core.errors import HillshadeError, UnsupportedModelError
+from core.head import Head
 from core.labels import Labels, draw_labels, keyed_uniforms
 from core.projection import Projection
 from core.twin import is_sharded, twin
@@ -124,6 +124,7 @@ class Tap:
         if is_sharded(model) and model.training:
             raise HillshadeError("The sharded model is in training mode; call model.eval() first.")
         self._model = model if is_sharded(model) else twin(model).eval().requires_grad_(False)
+        self._head = Head(self._model)
         self._projections = tuple(projections)
         self._first_layer = min(projection.layer for projection in projections)
         self._names = {projection.name for projection in projections}
@@ -156,30 +157,28 @@ class Tap:
         hooks = self._hooks()
         try:
             with torch.inference_mode(False), torch.enable_grad():
-                out = self._model(
-                    input_ids=batch.ids.to(self._device),
-                    attention_mask=batch.mask.to(self._device),
-                    use_cache=False,
-                )
-                logits = out.logits.flatten(0, 1).index_select(0, now.rows)
-                logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-                targets = list(golds)
-                if not targets and labels == "gold":
-                    targets = [batch.gold]
-                elif not targets:
+                with self._head.aside():
+                    out = self._model(
+                        input_ids=batch.ids.to(self._device),
+                        attention_mask=batch.mask.to(self._device),
+                        use_cache=False,
+                    )
+                self._require(now.outputs.keys())
+                hidden = out.logits.flatten(0, 1).index_select(0, now.rows)
+                if not golds and labels == "sampled":
                     uniforms = [keyed_uniforms(seed, sequences[n], draw) for n in batch.sequences]
                     u = torch.from_numpy(np.concatenate(uniforms)).to(self._device)
-                    targets = [draw_labels(logits, u)]
-                for number, target in enumerate(targets, start=1):
-                    loss = cross_entropy(logits, target.to(self._device), reduction="sum")
-                    if not torch.isfinite(loss):
-                        raise HillshadeError(
-                            "The model's loss is not finite (NaN or infinite weights or "
-                            "activations); check the weights before collecting."
-                        )
-                    self._require(now.outputs.keys())
-                    lowest = [e for p, e in now.outputs.items() if p.layer == self._first_layer]
-                    torch.autograd.grad(loss, lowest, retain_graph=number < len(targets))
+
+                def labels_of(logits: Tensor, part: slice) -> list[Tensor]:
+                    if golds or labels == "gold":
+                        return [target[part] for target in golds or [batch.gold]]
+                    return [draw_labels(logits, u[part])]
+
+                gradients = self._head.gradients(hidden, labels_of)
+                lowest = [e for p, e in now.outputs.items() if p.layer == self._first_layer]
+                for number, gradient in enumerate(gradients, start=1):
+                    more = number < len(gradients)
+                    torch.autograd.grad(hidden, lowest, gradient, retain_graph=more)
             self._require(now.arrived)
         finally:
             for hook in hooks:

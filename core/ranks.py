@@ -96,6 +96,10 @@ class Ranks:
         """Whether it is so on some rank."""
         return flag if self.size == 1 else any(self._told(flag))
 
+    def least(self, value: int) -> int:
+        """The smallest of every rank's value."""
+        return value if self.size == 1 else min(self._told(value))
+
     def _told(self, value: Any) -> list[Any]:
         """What every rank says, in order. JSON, because torch's own way to send objects pickles."""
         text = torch.frombuffer(bytearray(json.dumps(value).encode()), dtype=torch.uint8)

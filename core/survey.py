@@ -22,17 +22,19 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
+import torch
+
 from core import strings, textfile
 from core.basis import Basis, bases, save_bases
 from core.checkpoint import Checkpoint
 from core.choose import NoCandidateError, choose
 from core.edit import Editor
 from core.errors import HillshadeError
-from core.estimate import batch_of
+from core.estimate import batch_of, passes
 from core.exam import Answers, Exam
 from core.factors import Factors, collect
 from core.items import Item
-from core.model import load_to_work
+from core.model import device, load_skeleton, load_to_work
 from core.projection import Projection, weight_digest
 from core.ranks import ALONE, Ranks
 from core.request import (
@@ -51,6 +53,7 @@ from core.swept import outputs_table, points_table, scores_table
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+DEVICE_SHARE: Final = 0.9  # of a CUDA device's memory that is planned with
 MASS: Final = Axis("mass", "curvature mass kept")
 CONVENTION: Final = (
     "Factors: sums over all counted positions of a aᵀ and g gᵀ, g the gradient of the summed loss, "
@@ -130,10 +133,29 @@ def _collected(
         projections,
         seed=request.seed,
         batch_size=batch_of(model, request.window(model)),
+        passes=_passes(request, model, projections, ranks),
         checkpoint=Checkpoint(request.checkpoint),
         ranks=ranks,
         progress=show,
     )
+
+
+def _passes(
+    request: Request, model: PreTrainedModel, projections: Sequence[Projection], ranks: Ranks
+) -> tuple[tuple[Projection, ...], ...] | None:
+    """All projections at once, or as many as fit the CUDA device; their sums leave it pass by pass.
+
+    Not on the processor, where all sums end in the same memory. Planned with the device's whole
+    memory and not with what is free now, so that an interrupted run plans the same again.
+    """
+    if device().type != "cuda":
+        return None
+    skeleton = load_skeleton(
+        request.model, download=request.download, remote_code=request.remote_code
+    )
+    weights = sum(p.numel() * p.element_size() for p in model.parameters())
+    room = int(DEVICE_SHARE * torch.cuda.mem_get_info()[1]) - weights
+    return passes(skeleton, projections, request.window(model), ranks.least(room))
 
 
 def _survey(request: Request, stages: Stages, writer: StudyWriter, ranks: Ranks) -> Path:

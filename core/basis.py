@@ -27,6 +27,7 @@ from core import tensorfile
 from core.errors import HillshadeError
 from core.factors import Factors
 from core.projection import Projection, matrix_digest, tensor_bytes
+from core.ranks import ALONE, Ranks
 from core.staircase import KeptSet, Staircase, staircase_mask
 
 __all__ = [
@@ -135,22 +136,43 @@ def bases(
     factors: Factors,
     projections: Iterable[Projection],
     progress: Callable[[int, int], None] | None = None,
+    ranks: Ranks = ALONE,
 ) -> dict[str, Basis]:
     """The eigenbasis of each projection; one decomposition per input serves gate and up.
 
-    Costs about 10·(p³ + q³) operations in float64 a projection. `progress(done, total)` counts
+    Costs about 10·(p³ + q³) operations in float64 a projection. With `ranks` each decomposes the
+    matrices it owns; rank 0 gets all bases, the others none. `progress(done, total)` counts
     projections and may raise to cancel. Raises HillshadeError for a projection that the factors
     do not cover, or factors that are not finite.
     """
     wanted = [factors.projection(projection.name) for projection in projections]
-    inputs: dict[str, Eigen] = {}
+    solved: dict[str, Tensor] = {}
+    for number, projection in enumerate(wanted, start=1):
+        for key, total in (  # None where another rank owns it
+            (f"a/{projection.input_key}", factors.a_sums.get(projection.input_key)),
+            (f"g/{projection.name}", factors.g_sums.get(projection.name)),
+        ):
+            if total is not None and f"vectors/{key}" not in solved:
+                found = eigen(total.double() / factors.count, total.dtype)
+                solved[f"vectors/{key}"] = found.vectors
+                solved[f"values/{key}"] = torch.from_numpy(found.values)
+                evidence = [float(found.clamped), found.residual]
+                solved[f"evidence/{key}"] = torch.tensor(evidence, dtype=torch.float64)
+        if progress is not None:
+            progress(number, len(wanted))
+    solved = ranks.gathered(solved)
+    if not ranks.leads:
+        return {}
+
+    def eigen_of(key: str) -> Eigen:
+        clamped, residual = solved[f"evidence/{key}"].tolist()
+        values = solved[f"values/{key}"].numpy()
+        return Eigen(solved[f"vectors/{key}"], values, int(clamped), residual)
+
     made: dict[str, Basis] = {}
     for projection in wanted:
-        name, key = projection.name, projection.input_key
-        g_sum, a_sum = factors.g_sums[name], factors.a_sums[key]
-        if key not in inputs:
-            inputs[key] = eigen(a_sum.double() / factors.count, a_sum.dtype)
-        a, g = inputs[key], eigen(g_sum.double() / factors.count, g_sum.dtype)
+        name = projection.name
+        g, a = eigen_of(f"g/{name}"), eigen_of(f"a/{projection.input_key}")
         made[name] = Basis(
             name=name,
             u_g=g.vectors,
@@ -163,8 +185,6 @@ def bases(
             residual_a=a.residual,
             weight_digest=factors.digests[name],
         )
-        if progress is not None:
-            progress(len(made), len(wanted))
     return made
 
 

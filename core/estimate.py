@@ -30,14 +30,16 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import PreTrainedModel
 
-from core.batches import BATCH_LOGITS
+from core.batches import BATCH_LOGITS, BATCH_TOKENS
+from core.errors import HillshadeError
+from core.head import CHUNK
 from core.projection import ATTENTION_KINDS, Projection
 
 LEAST_SHARE = 0.2  # of the measured speed that a whole collection reaches at least
 EIGEN_FLOPS = 10  # times d³, of one eigendecomposition
 EIGEN_COPIES = 7  # of the covariance in float64: itself, LAPACK's work, vectors, residual
-LOGIT_COPIES = 5  # all, counted, log-softmax, and the gradients of the first two
-DRAW_BYTES = 3 << 27  # three float64 chunks while labels are drawn (core.labels)
+DRAW_BYTES = 28  # a logit of a chunk: itself, and three float64 copies while labels are drawn
+LOGIT_COPIES = 5  # of all logits where an edited model is asked: theirs, float32, log-softmax, work
 PROGRAM = 500_000_000  # bytes of Python with torch and transformers loaded
 _PROBE = 768  # rows and columns of the measured products
 _EIGEN_PROBE = 384
@@ -117,6 +119,36 @@ def batch_of(model: PreTrainedModel, context: int) -> int:
     return max(1, min(32, BATCH_LOGITS // (_embedding(model).shape[0] * context)))
 
 
+def passes(
+    model: PreTrainedModel, projections: Sequence[Projection], context: int, room: int
+) -> tuple[tuple[Projection, ...], ...]:
+    """The projections in as few groups of whole layers as their sums fit `room`, each read alone.
+
+    room  bytes of the device beside the weights; a batch's activations and logits go off it, and
+    are counted on `model`, which lies on the meta device. Upper layers come first: above them the
+    backward pass is short. Raises HillshadeError where one layer alone does not fit.
+    """
+    work = Work(tokens=context * batch_of(model, context), context=context, models=0, asked=0)
+    memory = estimate(model, projections, work, Speed("", 1.0, 1.0)).memory
+    left = room - memory["activations of a batch"] - memory["logits of a chunk"]
+    groups: list[list[Projection]] = []
+    held = left + 1
+    for layer in sorted({p.layer for p in projections}, reverse=True):
+        here = [p for p in projections if p.layer == layer]
+        size = 4 * sum(d * d for d in _sides(here))
+        if size > left:
+            raise HillshadeError(
+                f"Layer {layer} needs {_bytes(size)} for its sums and {_bytes(max(left, 0))} are "
+                "free beside a batch; choose fewer kinds or a smaller --context."
+            )
+        if held + size > left:
+            groups.append([])
+            held = 0
+        groups[-1] += here
+        held += size
+    return tuple(map(tuple, groups))
+
+
 def estimate(
     model: PreTrainedModel, projections: Sequence[Projection], work: Work, speed: Speed
 ) -> Forecast:
@@ -128,27 +160,28 @@ def estimate(
     context, vocabulary = work.context, _embedding(model).shape[0]
     batch = min(batch_of(model, context), math.ceil(work.tokens / context))
     forward, through, kept = _one_window(model, projections, context)
-    inputs = {p.input_key: p.in_features for p in projections}
-    sides = [*inputs.values(), *(p.out_features for p in projections)]
+    sides = _sides(projections)
     squares = sum(d * d for d in sides)
     entries = sum(p.out_features * p.in_features for p in projections)
     memory = {
         "program": PROGRAM,
         "weights": sum(p.numel() for p in model.parameters()) * 4,
         "activations of a batch": kept * batch,
-        "logits of a batch": 4 * LOGIT_COPIES * batch * context * vocabulary
-        + min(DRAW_BYTES, 24 * batch * context * vocabulary),
+        "logits of a chunk": DRAW_BYTES * min(CHUNK, batch * context * vocabulary)
+        + 4 * 2 * batch * context * _embedding(model).shape[1],  # and the gradient to what is read
         "factor sums": 4 * squares,
         "eigenvectors": 4 * squares,
         "a decomposition": 8 * EIGEN_COPIES * max(sides) ** 2,
         "edited weights": 4 * 3 * entries,  # C, the masked C and W'
+        "logits asked": 4 * LOGIT_COPIES * min(BATCH_TOKENS * vocabulary, BATCH_LOGITS),
     }
-    reading = ("program", "weights", "activations of a batch", "logits of a batch", "factor sums")
+    reading = ("program", "weights", "activations of a batch", "logits of a chunk", "factor sums")
     solving = ("program", "weights", "factor sums", "eigenvectors", "a decomposition")
     editing = (
-        "program", "weights", "factor sums", "eigenvectors", "edited weights", "logits of a batch",
+        "program", "weights", "factor sums", "eigenvectors", "edited weights", "logits asked",
     )  # fmt: skip
-    peak = max(sum(memory[name] for name in phase) for phase in (reading, solving, editing))
+    phases = (reading, solving, editing) if work.models else (reading, solving)
+    peak = max(sum(memory[name] for name in phase) for phase in phases)
     cuts = 2 * sum(p.out_features * p.in_features * sum(p.shape) for p in projections)
     flops = {
         "reading": through * work.tokens // context,
@@ -204,6 +237,12 @@ def free_disk(folder: Path) -> int:
     folder = folder.resolve()
     there = next(place for place in (folder, *folder.parents) if place.exists())
     return shutil.disk_usage(there).free
+
+
+def _sides(projections: Sequence[Projection]) -> list[int]:
+    """The side of every factor: of each input once, and of each output."""
+    inputs = {p.input_key: p.in_features for p in projections}
+    return [*inputs.values(), *(p.out_features for p in projections)]
 
 
 def _one_window(

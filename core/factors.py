@@ -13,24 +13,31 @@ Source: Martens & Grosse 2015 (K-FAC); Merullo et al. 2025, section 3.1 (arXiv 2
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from core import tensorfile
+from core import tensorfile, textfile
+from core.checkpoint import Checkpoint, Slot
 from core.errors import HillshadeError
 from core.images import Images
 from core.labels import Labels
-from core.projection import Projection, matrix_digest
-from core.rows import Tap, batches, readable
+from core.projection import Projection, matrix_digest, weight_digest
+from core.ranks import ALONE, Ranks
+from core.reading import read_sums
+from core.samples import Patches, Sample, readable
+from core.sums import add_outer
+from core.twin import twin
+
+__all__ = ["Factors", "Progress", "Scale", "add_outer", "collect"]
 
 Progress = Callable[[int, int], None]
 Scale = Literal["summed", "unknown"]
-_CHUNK_ROWS = 8192
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,6 +126,17 @@ class Factors:
             digests=self.digests,
         )
 
+    def gathered(self, ranks: Ranks) -> Factors:
+        """All sums on rank 0, where each rank has those it owns; elsewhere none."""
+        sums = {f"a/{key}": total for key, total in self.a_sums.items()}
+        sums |= {f"g/{name}": total for name, total in self.g_sums.items()}
+        found = ranks.gathered(sums)
+        return replace(
+            self,
+            a_sums={key[2:]: total for key, total in found.items() if key.startswith("a/")},
+            g_sums={key[2:]: total for key, total in found.items() if key.startswith("g/")},
+        )
+
     def save(self, path: str | Path) -> None:
         """Write a safetensors file: upper triangles as they are, the rest in its header."""
         tensors = {f"a/{key}": _triangle(total) for key, total in self.a_sums.items()}
@@ -166,6 +184,10 @@ def collect(
     labels: Labels = "sampled",
     seed: int = 0,
     batch_size: int = 32,
+    dtype: torch.dtype | None = None,
+    passes: Sequence[Sequence[Projection]] | None = None,
+    checkpoint: Checkpoint | None = None,
+    ranks: Ranks = ALONE,
     progress: Progress | None = None,
 ) -> Factors:
     """Factors of all `projections` from one forward and one backward pass per batch.
@@ -176,70 +198,78 @@ def collect(
     n q² + n p² multiplications per projection for n positions; memory: the logits of one batch and
     one q x q and p x p sum each.
 
-    `progress(done, total)` counts sequences or images and may raise to cancel.
-    Raises HillshadeError for unusable data (`core.samples.readable`) and when activations or
-    gradients are not finite.
+    dtype       of the rows where it is not the model's own: bfloat16 halves their memory; sums are
+                float32 all the same, `digests` are those of the weights before rounding
+    passes      the projections in groups of whole layers, each read in a pass of its own where the
+                sums of all do not fit (`core.estimate.passes`)
+    checkpoint  where the running sums are kept and taken up again, with the same bits at the end
+    ranks       who shares the work; each then returns the sums it owns, see `Factors.gathered`
+
+    `progress(done, total)` counts this rank's sequences or images, pass by pass, and may raise to
+    cancel. Where memory runs out the batch size halves. Raises HillshadeError for unusable data
+    (`core.samples.readable`), a checkpoint of another run, and when activations or gradients are
+    not finite.
     """
     if labels not in ("sampled", "gold"):
         raise HillshadeError(f"Labels {labels!r} are unknown; choose 'sampled' or 'gold'.")
+    if batch_size < 1:
+        raise HillshadeError(f"A batch of {batch_size} sequences is impossible; choose 1 or more.")
     sample = readable(sequences, model)
-    sums = _Sums()
-    tap = Tap(model, projections)
-    done, count = 0, 0
-    for batch in batches(sample, batch_size):
-        tap.run(batch, sample, sums.add_input, sums.add_gradient, labels=labels, seed=seed)
-        sums.require_finite()
-        done += len(batch.sequences)
-        count += len(batch.rows)
-        if progress is not None:
-            progress(done, len(sample))
+    groups = [projections] if passes is None else passes
+    digests = {p.name: matrix_digest(p.weight(model)) for p in projections}
+    seen = model if dtype is None else _rounded(model, dtype)
+    slots: list[Slot | None] = [None] * len(groups)
+    if checkpoint is not None:
+        record = {
+            "weights": weight_digest(model),
+            "texts": _identity(sample),
+            "labels": [labels, seed],
+            "batch size": batch_size,
+            "number format": str(dtype),
+            "projections": [[p.name for p in group] for group in groups],
+        }
+        slots = [checkpoint.slot(record, ranks, number) for number in range(len(groups))]
+    share = len(ranks.share(sample))
+    a_sums: dict[str, Tensor] = {}
+    g_sums: dict[str, Tensor] = {}
+    count = 0
+    for number, group in enumerate(groups):
+
+        def show(done: int, before: int = number * share) -> None:
+            if progress is not None:
+                progress(before + done, share * len(groups))
+
+        totals, count = read_sums(
+            seen, sample, group, labels=labels, seed=seed, batch_size=batch_size, ranks=ranks,
+            slot=slots[number], progress=show,
+        )  # fmt: skip
+        for key in sorted(totals):
+            kind, _, name = key.partition("/")
+            (a_sums if kind == "a" else g_sums)[name] = _symmetric(totals.pop(key))
     return Factors(
         projections=tuple(projections),
         count=count,
         labels=labels,
         seed=seed if labels == "sampled" else None,
-        a_sums={key: _symmetric(total) for key, total in sums.a.items()},
-        g_sums={p.name: _symmetric(sums.g[p.name]) for p in projections},
-        digests={p.name: matrix_digest(p.weight(model)) for p in projections},
+        a_sums=a_sums,
+        g_sums=g_sums,
+        digests=digests,
     )
 
 
-class _Sums:
-    """Running Σ x xᵀ per key, in float32 or better whatever the rows' dtype."""
-
-    def __init__(self) -> None:
-        self.a: dict[str, Tensor] = {}
-        self.g: dict[str, Tensor] = {}
-
-    def add_input(self, key: str, rows: Tensor) -> None:
-        self.a[key] = add_outer(self.a.get(key), rows)
-
-    def add_gradient(self, key: str, rows: Tensor) -> None:
-        self.g[key] = add_outer(self.g.get(key), rows)
-
-    def require_finite(self) -> None:
-        """The diagonal holds Σ x², so one NaN or infinity in any row shows there."""
-        for what, totals in (("activations", self.a), ("gradients", self.g)):
-            for key, total in totals.items():
-                if not bool(torch.isfinite(total.diagonal()).all()):
-                    raise HillshadeError(
-                        f"The {what} at {key} are not finite (NaN, infinite or too large to "
-                        "square); check the weights, or load the model in a wider dtype."
-                    )
+def _rounded(model: nn.Module, dtype: torch.dtype) -> nn.Module:
+    """The model with weights of its own in `dtype`; buffers (rotary angles) stay as they are."""
+    return twin(model, {p: p.detach().to(dtype) for p in model.parameters()})
 
 
-def add_outer(total: Tensor | None, rows_nd: Tensor) -> Tensor:
-    """Return total + Σ_n x_n x_nᵀ, float32[d, d] or better (bfloat16 sums ruin eigenvectors).
-
-    Adds in place where `total` is given; rows are cast and multiplied a few thousand at a time.
-    """
-    dtype = torch.promote_types(rows_nd.dtype, torch.float32)
-    if total is None:
-        total = torch.zeros(rows_nd.shape[1], rows_nd.shape[1], dtype=dtype, device=rows_nd.device)
-    for chunk in rows_nd.detach().split(_CHUNK_ROWS):
-        x = chunk.to(dtype)
-        total.addmm_(x.T, x)
-    return total
+def _identity(sample: Sample) -> str:
+    """sha256 over all that is read, in order."""
+    if not isinstance(sample, Patches):
+        return textfile.digest(sample)
+    found = hashlib.sha256(f"{sample.width} {sample.counted}\n".encode())
+    for image in sample.images:
+        found.update(image.digest + f"{image.given}\n".encode())
+    return found.hexdigest()
 
 
 def _symmetric(total: Tensor) -> Tensor:

@@ -167,8 +167,12 @@ def matrix_digest(weight: Tensor) -> str:
 
 
 def tensor_bytes(tensor: Tensor) -> memoryview:
-    """The tensor's bytes, row-major, for hashing; no copy where it lies so on the CPU."""
-    flat = tensor.detach().to("cpu").contiguous().flatten()
+    """The tensor's bytes, row-major, for hashing; no copy where it lies so on the CPU.
+
+    Of a sharded one all parts, which every process must ask for together.
+    """
+    whole = getattr(tensor, "full_tensor", lambda: tensor)()
+    flat = whole.detach().to("cpu").contiguous().flatten()
     return flat.view(torch.uint8).numpy().data
 
 

@@ -59,6 +59,11 @@ class Request:
         return not Path(self.model).exists()
 
     @property
+    def checkpoint(self) -> Path:
+        """Where an interrupted collection goes on from (`core.checkpoint`)."""
+        return self.out.with_name(self.out.name + ".checkpoint")
+
+    @property
     def command(self) -> str:
         """The same as a command line, without what is left at its default."""
         words = ["hillshade", "collect", *self._words(), "--out", str(self.out)]

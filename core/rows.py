@@ -18,13 +18,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, get_gradient_edge
-from torch.nn.functional import cross_entropy
+from torch.utils.hooks import RemovableHandle
 
 from core.errors import HillshadeError, UnsupportedModelError
+from core.head import Head
 from core.labels import Labels, draw_labels, keyed_uniforms
 from core.projection import Projection
 from core.samples import Batch, Sample, as_sequences, batches, placed, readable
-from core.twin import twin
+from core.twin import is_sharded, twin
 
 __all__ = ["Batch", "RowSink", "Tap", "as_sequences", "batches", "readable"]
 
@@ -35,7 +36,9 @@ class Tap:
     """Reads the rows of chosen projections from a twin of `model`.
 
     The twin is in eval mode with every parameter frozen; the graph starts at the input of the first
-    wanted block, so nothing below it is differentiated and no weight gradient is ever formed.
+    wanted block, so nothing below it is differentiated and no weight gradient is ever formed. A
+    sharded model has no twin: it is read itself, with hooks on it while a pass runs, by all its
+    processes at once.
     """
 
     def __init__(self, model: nn.Module, projections: Sequence[Projection]) -> None:
@@ -44,15 +47,12 @@ class Tap:
         for projection in projections:
             projection.weight(model)  # refuses a projection of another model
         self._device = next(model.parameters()).device
-        self._model = twin(model).eval().requires_grad_(False)
+        if is_sharded(model) and model.training:
+            raise HillshadeError("The sharded model is in training mode; call model.eval() first.")
+        self._model = model if is_sharded(model) else twin(model).eval().requires_grad_(False)
+        self._head = Head(self._model)
+        self._projections = tuple(projections)
         self._first_layer = min(projection.layer for projection in projections)
-        first = next(p for p in projections if p.layer == self._first_layer)
-        block = self._model.get_submodule(first.block)
-        block.register_forward_pre_hook(_start_graph, with_kwargs=True)
-        for projection in projections:
-            module = self._model.get_submodule(projection.name)
-            module.register_forward_pre_hook(partial(self._on_input, projection))
-            module.register_forward_hook(partial(self._on_output, projection))
         self._names = {projection.name for projection in projections}
         self._pass: _Pass | None = None
 
@@ -80,35 +80,46 @@ class Tap:
         """
         now = _Pass(batch, batch.rows.to(self._device), on_input, on_gradient, {}, {}, set())
         self._pass = now
+        hooks = self._hooks()
         try:
             with torch.inference_mode(False), torch.enable_grad():
-                out = self._model(**placed(batch.inputs, self._model))
+                with self._head.aside():
+                    out = self._model(**placed(batch.inputs, self._model))
+                self._require(now.outputs.keys())
                 labelled = batch.labelled.to(self._device)
-                logits = out.logits.flatten(0, -2).index_select(0, labelled)
-                logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-                targets = list(golds)
-                if not targets and labels == "gold":
-                    targets = [batch.gold]
-                elif not targets:
+                hidden = out.logits.flatten(0, -2).index_select(0, labelled)
+                if not golds and labels == "sampled":
                     uniforms = [keyed_uniforms(seed, sample[n], draw) for n in batch.sequences]
                     u = torch.from_numpy(np.concatenate(uniforms)).to(self._device)
-                    targets = [draw_labels(logits, u)]
-                for number, target in enumerate(targets, start=1):
-                    loss = cross_entropy(logits, target.to(self._device), reduction="sum")
-                    if not torch.isfinite(loss):
-                        raise HillshadeError(
-                            "The model's loss is not finite (NaN or infinite weights or "
-                            "activations); check the weights before collecting."
-                        )
-                    self._require(now.outputs.keys())
-                    lowest = [e for p, e in now.outputs.items() if p.layer == self._first_layer]
-                    torch.autograd.grad(loss, lowest, retain_graph=number < len(targets))
+
+                def labels_of(logits: Tensor, part: slice) -> list[Tensor]:
+                    if golds or labels == "gold":
+                        return [target[part] for target in golds or [batch.gold]]
+                    return [draw_labels(logits, u[part])]
+
+                gradients = self._head.gradients(hidden, labels_of)
+                lowest = [e for p, e in now.outputs.items() if p.layer == self._first_layer]
+                for number, gradient in enumerate(gradients, start=1):
+                    more = number < len(gradients)
+                    torch.autograd.grad(hidden, lowest, gradient, retain_graph=more)
             self._require(now.arrived)
         finally:
+            for hook in hooks:
+                hook.remove()
             # Each output's hook holds this pass, which holds the outputs' nodes: a circle through
             # the autograd graph that no garbage collector sees. Left closed, it stays.
             now.outputs.clear()
             self._pass = None
+
+    def _hooks(self) -> list[RemovableHandle]:
+        first = next(p for p in self._projections if p.layer == self._first_layer)
+        block = self._model.get_submodule(first.block)
+        hooks = [block.register_forward_pre_hook(_start_graph, with_kwargs=True)]
+        for projection in self._projections:
+            module = self._model.get_submodule(projection.name)
+            hooks.append(module.register_forward_pre_hook(partial(self._on_input, projection)))
+            hooks.append(module.register_forward_hook(partial(self._on_output, projection)))
+        return hooks
 
     def _on_input(self, projection: Projection, module: nn.Module, args: tuple[Tensor]) -> None:
         now = self._now()

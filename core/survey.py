@@ -8,7 +8,8 @@ projections and the setting are chosen on half of the strings (`core.choose`) an
 other; without, K-FAC is swept on all projections and only its price is known. Whether the model saw
 the text in training is not known here: "fresh" means kept from the factors.
 
-Nothing lies at `out` before the end, whatever happens.
+Nothing lies at `out` before the end, whatever happens. While factors are collected, a checkpoint
+lies beside it from the first minute on.
 """
 
 from __future__ import annotations
@@ -21,17 +22,21 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
+import torch
+
 from core import strings, textfile
 from core.basis import Basis, bases, save_bases
+from core.checkpoint import Checkpoint
 from core.choose import NoCandidateError, choose
 from core.edit import Editor
 from core.errors import HillshadeError
-from core.estimate import batch_of
+from core.estimate import batch_of, passes
 from core.exam import Answers, Exam
 from core.factors import Factors, collect
 from core.items import Item
-from core.model import load_to_work
+from core.model import device, load_skeleton, load_to_work
 from core.projection import Projection, weight_digest
+from core.ranks import ALONE, Ranks
 from core.request import (
     FEWEST,
     FEWEST_FRESH,
@@ -48,6 +53,7 @@ from core.swept import outputs_table, points_table, scores_table
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+DEVICE_SHARE: Final = 0.9  # of a CUDA device's memory that is planned with
 MASS: Final = Axis("mass", "curvature mass kept")
 CONVENTION: Final = (
     "Factors: sums over all counted positions of a aᵀ and g gᵀ, g the gradient of the summed loss, "
@@ -64,47 +70,105 @@ class Stages(Protocol):
         ...
 
 
-def survey(request: Request, stages: Stages) -> Path:
-    """Make the study; returns its folder.
+def survey(request: Request, stages: Stages, ranks: Ranks = ALONE) -> Path:
+    """Make the study, as the rank that leads; returns its folder. The others `assist`.
 
-    Raises HillshadeError, with a sentence that says what to do, before anything is computed where
-    the output folder exists or cannot be written, and for a missing model or tokenizer and texts
-    that are missing, empty or too short.
+    Interrupted while the factors are collected, it goes on from `request.checkpoint` when it is
+    called again. Raises HillshadeError, with a sentence that says what to do, before anything is
+    computed where the output folder exists or cannot be written, and for a missing model or
+    tokenizer and texts that are missing, empty or too short.
     """
     if request.out.exists():
         raise HillshadeError(f"{request.out} already exists; name a folder that does not.")
     try:
         with StudyWriter(request.out) as writer:
-            return _survey(request, stages, writer)
+            path = _survey(request, stages, writer, ranks)
     except OSError as error:
         raise HillshadeError(
             f"The study cannot be written to {request.out} ({error.strerror or error}); "
             "choose another place."
         ) from error
+    Checkpoint(request.checkpoint).remove()
+    return path
 
 
-def _survey(request: Request, stages: Stages, writer: StudyWriter) -> Path:
+def assist(request: Request, ranks: Ranks) -> None:
+    """What a rank that does not lead does: its share of the factors and eigendecompositions."""
+    model, tokenizer, projections = _loaded(request)
+    _, sample, _ = _read(request, model, tokenizer)
+    factors = _collected(request, model, sample, projections, ranks)
+    bases(factors, projections, ranks=ranks)
+    factors.gathered(ranks)
+
+
+def _loaded(
+    request: Request,
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, tuple[Projection, ...]]:
+    model, tokenizer = load_to_work(
+        request.model, download=request.download, remote_code=request.remote_code
+    )
+    return model, tokenizer, request.projections(model)
+
+
+def _read(
+    request: Request, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
+) -> tuple[Sequence[textfile.Window], list[textfile.Window], Exam]:
+    """All windows, the factor sample, and what is asked."""
+    context = request.window(model)
+    windows = textfile.read_windows(request.texts, tokenizer, context, request.tokens)
+    return windows, *_parted(request, windows, tokenizer, context)
+
+
+def _collected(
+    request: Request,
+    model: PreTrainedModel,
+    sample: Sequence[textfile.Window],
+    projections: Sequence[Projection],
+    ranks: Ranks,
+    show: Callable[..., None] | None = None,
+) -> Factors:
+    return collect(
+        model,
+        sample,
+        projections,
+        seed=request.seed,
+        batch_size=batch_of(model, request.window(model)),
+        passes=_passes(request, model, projections, ranks),
+        checkpoint=Checkpoint(request.checkpoint),
+        ranks=ranks,
+        progress=show,
+    )
+
+
+def _passes(
+    request: Request, model: PreTrainedModel, projections: Sequence[Projection], ranks: Ranks
+) -> tuple[tuple[Projection, ...], ...] | None:
+    """All projections at once, or as many as fit the CUDA device; their sums leave it pass by pass.
+
+    Not on the processor, where all sums end in the same memory. Planned with the device's whole
+    memory and not with what is free now, so that an interrupted run plans the same again.
+    """
+    if device().type != "cuda":
+        return None
+    skeleton = load_skeleton(
+        request.model, download=request.download, remote_code=request.remote_code
+    )
+    weights = sum(p.numel() * p.element_size() for p in model.parameters())
+    room = int(DEVICE_SHARE * torch.cuda.mem_get_info()[1]) - weights
+    return passes(skeleton, projections, request.window(model), ranks.least(room))
+
+
+def _survey(request: Request, stages: Stages, writer: StudyWriter, ranks: Ranks) -> Path:
     with stages.part("loading the model"):
-        model, tokenizer = load_to_work(
-            request.model, download=request.download, remote_code=request.remote_code
-        )
-        projections = request.projections(model)
+        model, tokenizer, projections = _loaded(request)
     with stages.part("reading the text"):
-        context = request.window(model)
-        windows = textfile.read_windows(request.texts, tokenizer, context, request.tokens)
-        sample, exam = _parted(request, windows, tokenizer, context)
+        windows, sample, exam = _read(request, model, tokenizer)
         original = exam.ask(model)  # before the long work: what cannot be read is said now
     with stages.part("factors") as show:
-        factors = collect(
-            model,
-            sample,
-            projections,
-            seed=request.seed,
-            batch_size=batch_of(model, context),
-            progress=show,
-        )
+        factors = _collected(request, model, sample, projections, ranks, show)
     with stages.part("eigendecompositions") as show:
-        made = bases(factors, projections, progress=show)
+        made = bases(factors, projections, progress=show, ranks=ranks)
+        factors = factors.gathered(ranks)
     edited: tuple[Projection, ...] = projections
     setting: float | None = None
     if exam.items:

@@ -13,6 +13,8 @@ from typing import TypeVar
 
 from torch import Tensor, nn
 
+from core.errors import UnsupportedModelError
+
 Model = TypeVar("Model", bound=nn.Module)
 
 
@@ -22,11 +24,22 @@ def twin(model: Model, replaced: Mapping[nn.Parameter, Tensor] | None = None) ->
     `replaced` maps parameters of `model` to the tensors that the twin owns in their place (same
     shape and dtype). Parameters are new objects over the old storage, so that ``twin.to(...)`` or
     ``requires_grad_`` on the twin leave the model alone; only in-place writes to a weight are
-    seen by both. Costs the copying of the module tree, no tensor is copied.
+    seen by both. Costs the copying of the module tree, no tensor is copied. Raises
+    UnsupportedModelError for a sharded model, which cannot be copied.
     """
+    if is_sharded(model):
+        raise UnsupportedModelError(
+            "A sharded model cannot be copied; load it whole, or before sharding it in the number "
+            "format that is wanted."
+        )
     replaced = replaced or {}
     memo: dict[int, object] = {id(buffer): buffer for buffer in model.buffers()}
     for parameter in model.parameters():
         tensor = replaced.get(parameter, parameter)
         memo[id(parameter)] = nn.Parameter(tensor.detach(), requires_grad=parameter.requires_grad)
     return copy.deepcopy(model, memo)
+
+
+def is_sharded(model: nn.Module) -> bool:
+    """Whether weights lie in parts on several processes (fully_shard and others make DTensors)."""
+    return any(hasattr(parameter, "full_tensor") for parameter in model.parameters())

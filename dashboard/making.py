@@ -131,6 +131,7 @@ class Job:
             return
         shutil.rmtree(self.request.out.with_name(self.request.out.name + ".part"), True)
         if self._cancelled:
+            shutil.rmtree(self.request.checkpoint, ignore_errors=True)
             self.state = State(self.state.part, cancelled=True)
         else:
             self.state = State(self.state.part, error=self._sentence(code))

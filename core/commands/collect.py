@@ -76,16 +76,31 @@ def collect(
     json_: Json = False,
     remote_code: RemoteCode = False,
 ) -> None:
-    """Collect factors of a model on a text and store a study; `estimate` tells what it takes."""
+    """Collect factors of a model on a text and store a study; `estimate` tells what it takes.
+
+    Interrupted, the same command goes on where it was. Under torchrun or accelerate launch all
+    processes share the work: torchrun --nproc-per-node 8 -m core.cli collect …
+    """
     from core.commands.progress import JsonParts, say
     from core.demo.progress import Parts
-    from core.survey import survey
+    from core.ranks import joined
+    from core.survey import assist, survey
 
     request = make_request(
         model, texts, out, strings, layers, kinds, tokens, context, seed, remote_code
     )
     signal.signal(signal.SIGTERM, stop)  # as Ctrl-C: whatever is half-written is removed
-    path = survey(request, JsonParts() if json_ else Parts())
+    try:
+        with joined() as ranks:
+            if not ranks.leads:
+                assist(request, ranks)
+                return
+            path = survey(request, JsonParts() if json_ else Parts(), ranks)
+    except KeyboardInterrupt:
+        if request.checkpoint.exists():
+            kept = f"What was collected so far is in {request.checkpoint}; "
+            typer.echo(f"{kept}the same command goes on from there.", err=True)
+        raise
     if json_:
         say(study=str(path.resolve()))
     else:

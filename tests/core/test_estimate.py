@@ -13,7 +13,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import PreTrainedModel
 
 from core.basis import bases, save_bases
-from core.estimate import EIGEN_FLOPS, Forecast, Speed, Work, batch_of, estimate
+from core.errors import HillshadeError
+from core.estimate import EIGEN_FLOPS, Forecast, Speed, Work, batch_of, estimate, passes
 from core.factors import collect
 from core.model import load_skeleton
 from core.projection import Projection, find_projections, select
@@ -113,3 +114,24 @@ def test_a_seven_billion_model_is_known_from_its_config_alone(tmp_path: Path) ->
     assert found.memory["factor sums"] == pytest.approx(51e9, rel=0.02)
     assert found.flops["factor sums"] / work.tokens == pytest.approx(26.5e9, rel=0.05)
     assert batch_of(model, 512) == 5
+
+
+def test_all_layers_in_one_pass_where_they_fit_else_as_many_as_fit() -> None:
+    model: Any = tiny("olmo2", torch.float32)
+    projections = chosen(model, [0, 1, 2])
+    skeleton = model.to("meta").requires_grad_(False)
+    layer = 4 * (2 * 12**2 + 3 * 20**2)
+    memory = forecast(tiny("olmo2", torch.float32), [0, 1, 2], tokens=32 * CONTEXT).memory
+    batch = memory["activations of a batch"] + memory["logits of a chunk"]
+    for room, layers in (
+        (3 * layer, [[2, 1, 0]]),
+        (3 * layer - 1, [[2, 1], [0]]),
+        (layer, [[2], [1], [0]]),
+    ):
+        groups = passes(skeleton, projections, CONTEXT, batch + room)
+        assert [list(dict.fromkeys(p.layer for p in group)) for group in groups] == layers
+        assert sorted(p.name for group in groups for p in group) == sorted(
+            p.name for p in projections
+        )
+    with pytest.raises(HillshadeError, match="Layer 2 needs"):
+        passes(skeleton, projections, CONTEXT, batch + layer - 1)

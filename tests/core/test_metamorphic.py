@@ -70,7 +70,7 @@ def test_scaling_the_loss_changes_nothing(
     before = Run(model, labels)
     with monkeypatch.context() as patch:
         patch.setattr(
-            "core.rows.cross_entropy", lambda *args, **kwargs: cross_entropy(*args, **kwargs) / 64
+            "core.head.cross_entropy", lambda *args, **kwargs: cross_entropy(*args, **kwargs) / 64
         )
         after = Run(model, labels)
     name = before.projections[0].name

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from transformers import Olmo2ForCausalLM
 from core import survey as surveying
 from core.basis import bases
 from core.batches import pad
+from core.checkpoint import Checkpoint
 from core.choose import NoCandidateError
 from core.errors import HillshadeError
 from core.factors import collect
@@ -29,6 +31,7 @@ from core.inspection import inspection
 from core.model import load_model, load_tokenizer
 from core.projection import find_projections, select
 from core.request import Request
+from core.rows import Batch, Tap
 from core.study import Study
 from core.survey import survey
 from core.textfile import held_out, read_windows
@@ -222,3 +225,48 @@ def test_the_command_line_tells_its_progress_and_ends_on_a_signal(
     assert process.returncode not in (0, None)
     assert "Traceback" not in errors
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interrupted_survey_goes_on_where_it_was(
+    folder: Path, plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(surveying, "Checkpoint", partial(Checkpoint, every=0))
+    monkeypatch.setattr(surveying, "batch_of", lambda model, context: 4)
+    asked = request(folder, tmp_path / "study")
+    with pytest.raises(KeyboardInterrupt):
+        survey(asked, Silent("factors"))
+    assert [path.name for path in tmp_path.iterdir()] == ["study.checkpoint"]
+    other = replace(asked, seed=5)
+    with pytest.raises(HillshadeError, match="of another run"):
+        survey(other, Silent())
+    read: list[int] = []
+    run = Tap.run
+
+    def watched(tap: Tap, batch: Batch, *args: object, **options: object) -> None:
+        read.append(len(batch.sequences))
+        run(tap, batch, *args, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Tap, "run", watched)
+    study = Study.open(survey(asked, Silent()))
+    assert [path.name for path in tmp_path.iterdir()] == ["study"]
+    counts = study.manifest.counts
+    assert sum(read) == counts["windows"] - counts["windows kept from the factors"] - 4
+    assert study.factors().count == Study.open(plain).factors().count
+
+
+@pytest.mark.timeout(300)
+def test_processes_that_a_launcher_started_make_one_study(folder: Path, tmp_path: Path) -> None:
+    """Two processes as torchrun starts them; the factors of `plain`, to float32's rounding."""
+    asked = request(folder, tmp_path / "study")
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    command += ["--no-python", sys.executable, "-m", "core.cli", *shlex.split(asked.command)[1:]]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("The study is in") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["study"]
+    alone = survey(request(folder, tmp_path / "alone"), Silent())
+    two, one = (Study.open(path).factors() for path in (tmp_path / "study", alone))
+    assert two.count == one.count and two.digests == one.digests
+    for p in one.projections:
+        for ours, theirs in ((two.a(p.name), one.a(p.name)), (two.g(p.name), one.g(p.name))):
+            assert float((ours - theirs).norm()) <= 1e-5 * float(theirs.norm())

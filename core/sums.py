@@ -1,0 +1,74 @@
+"""Running sums Σ x xᵀ of rows, one per matrix, that survive a batch which fails halfway.
+
+Keys are ``a/<input key>`` and ``g/<projection>``, as in the files of `core.factors`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from core.errors import HillshadeError
+
+_CHUNK_ROWS = 8192
+
+
+class Sums:
+    """Running Σ x xᵀ per key, in float32 or better whatever the rows' dtype.
+
+    Where a pass over some sequences breaks off, some keys have their rows already and some have
+    not. Nothing is subtracted, and no copy is held back for it: each key knows how many rows it is
+    ahead, and leaves out as many when the same sequences come again, in the same order, whole or in
+    smaller batches. `settle` says that a batch went through.
+    """
+
+    def __init__(self, totals: Mapping[str, Tensor] | None = None) -> None:
+        self.totals = dict(totals or {})
+        self._ahead: dict[str, int] = {}
+
+    @property
+    def settled(self) -> bool:
+        """Whether every key holds the same rows."""
+        return not self._ahead
+
+    def add_input(self, key: str, rows: Tensor) -> None:
+        """Rows a_nq of one input tensor."""
+        self._add(f"a/{key}", rows)
+
+    def add_gradient(self, name: str, rows: Tensor) -> None:
+        """Rows g_np of one projection."""
+        self._add(f"g/{name}", rows)
+
+    def settle(self, rows: int) -> None:
+        """A batch of so many rows is in every sum; HillshadeError where one is not finite.
+
+        The diagonal holds Σ x², so one NaN or infinity in any row shows there.
+        """
+        for key, total in self.totals.items():
+            if not bool(torch.isfinite(total.diagonal()).all()):
+                what, _, name = key.partition("/")
+                what = "activations" if what == "a" else "gradients"
+                raise HillshadeError(
+                    f"The {what} at {name} are not finite (NaN, infinite or too large to "
+                    "square); check the weights, or load the model in a wider dtype."
+                )
+        self._ahead = {key: more - rows for key, more in self._ahead.items() if more > rows}
+
+    def _add(self, key: str, rows_nd: Tensor) -> None:
+        for chunk in rows_nd[self._ahead.get(key, 0) :].split(_CHUNK_ROWS):
+            self.totals[key] = add_outer(self.totals.get(key), chunk)
+            self._ahead[key] = self._ahead.get(key, 0) + len(chunk)
+
+
+def add_outer(total: Tensor | None, rows_nd: Tensor) -> Tensor:
+    """Return total + Σ_n x_n x_nᵀ, float32[d, d] or better (bfloat16 sums ruin eigenvectors).
+
+    Adds in place where `total` is given, and all rows or none where memory runs out.
+    """
+    dtype = torch.promote_types(rows_nd.dtype, torch.float32)
+    if total is None:
+        total = torch.zeros(rows_nd.shape[1], rows_nd.shape[1], dtype=dtype, device=rows_nd.device)
+    x = rows_nd.detach().to(dtype)
+    return total.addmm_(x.T, x)

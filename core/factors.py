@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Literal
 
 import torch
+from scipy.linalg.blas import dsyrk, ssyrk
 from torch import Tensor, nn
 
 from core import tensorfile
@@ -29,7 +30,8 @@ from core.rows import Tap, as_sequences, batches
 
 Progress = Callable[[int, int], None]
 Scale = Literal["summed", "unknown"]
-_CHUNK_ROWS = 8192
+_CHUNK_ROWS = 2048
+_PANEL = 2048  # columns at a time on other devices than the processor
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,8 +174,8 @@ def collect(
     Works on a twin of the model (`core.twin`): weights, .grad, requires_grad, train/eval mode,
     hooks and the global random state are never touched, so other threads may use the model
     meanwhile. Cost: one forward pass, one backward pass down to the first wanted block, and
-    n q² + n p² multiplications per projection for n positions; memory: the logits of one batch and
-    one q x q and p x p sum each.
+    n (q² + p²)/2 multiplications per projection for n positions; memory: the logits of one batch
+    and one q x q and p x p sum each.
 
     `progress(done, total)` counts sequences and may raise to cancel.
     Raises HillshadeError for unusable data (`core.rows.as_sequences`) and when activations or
@@ -197,8 +199,8 @@ def collect(
         count=count,
         labels=labels,
         seed=seed if labels == "sampled" else None,
-        a_sums={key: _symmetric(total) for key, total in sums.a.items()},
-        g_sums={p.name: _symmetric(sums.g[p.name]) for p in projections},
+        a_sums={key: symmetric(total) for key, total in sums.a.items()},
+        g_sums={p.name: symmetric(sums.g[p.name]) for p in projections},
         digests={p.name: matrix_digest(p.weight(model)) for p in projections},
     )
 
@@ -230,20 +232,41 @@ class _Sums:
 def add_outer(total: Tensor | None, rows_nd: Tensor) -> Tensor:
     """Return total + Σ_n x_n x_nᵀ, float32[d, d] or better (bfloat16 sums ruin eigenvectors).
 
-    Adds in place where `total` is given; rows are cast and multiplied a few thousand at a time.
+    Only the upper triangle is added to, in n d²/2 multiplications; `symmetric` fills the lower one.
+    Adds in place where `total` is given; rows are cast and multiplied some thousand at a time.
     """
     dtype = torch.promote_types(rows_nd.dtype, torch.float32)
     if total is None:
         total = torch.zeros(rows_nd.shape[1], rows_nd.shape[1], dtype=dtype, device=rows_nd.device)
+    add = _add_by_blas if total.device.type == "cpu" else _add_by_panels
     for chunk in rows_nd.detach().split(_CHUNK_ROWS):
-        x = chunk.to(dtype)
-        total.addmm_(x.T, x)
+        add(total, chunk.to(dtype))
     return total
 
 
-def _symmetric(total: Tensor) -> Tensor:
-    """Matrix products are symmetric only up to rounding; from here on it is exact, on the CPU."""
-    return (total.add(total.T) / 2).to("cpu")
+def _add_by_blas(total: Tensor, x_nd: Tensor) -> None:
+    """The symmetric rank-n product of BLAS, which PyTorch does not offer."""
+    assert total.is_contiguous()  # a copy would be added to, and lost
+    syrk = ssyrk if total.dtype == torch.float32 else dsyrk
+    # BLAS reads by columns: what is its lower triangle is the upper one of the rows.
+    syrk(1.0, x_nd.contiguous().numpy().T, 1.0, total.numpy().T, lower=1, overwrite_c=1)
+
+
+def _add_by_panels(total: Tensor, x_nd: Tensor) -> None:
+    """Plain products of a panel of columns with all that lie to its right, itself included."""
+    for start in range(0, len(total), _PANEL):
+        end = start + _PANEL
+        total[start:end, start:].addmm_(x_nd[:, start:end].T, x_nd[:, start:])
+
+
+def symmetric(total: Tensor) -> Tensor:
+    """The whole matrix from its upper triangle, exactly symmetric, in place; on the CPU."""
+    for start in range(0, len(total), _PANEL):
+        end = start + _PANEL
+        square = total[start:end, start:end]
+        square.copy_(square.triu() + square.triu(1).T)
+        total[end:, start:end] = total[start:end, end:].T
+    return total.to("cpu")
 
 
 def _triangle(total: Tensor) -> Tensor:

@@ -31,7 +31,8 @@ from core.rows import Tap, as_sequences, batches
 Progress = Callable[[int, int], None]
 Scale = Literal["summed", "unknown"]
 _CHUNK_ROWS = 2048
-_PANEL = 2048  # columns at a time on other devices than the processor
+_PANEL = 2048  # columns multiplied at a time on other devices than the processor
+_MIRRORED = 256  # rows and columns mirrored at a time; more leave the cache
 
 
 @dataclass(frozen=True, eq=False)
@@ -261,8 +262,8 @@ def _add_by_panels(total: Tensor, x_nd: Tensor) -> None:
 
 def symmetric(total: Tensor) -> Tensor:
     """The whole matrix from its upper triangle, exactly symmetric, in place; on the CPU."""
-    for start in range(0, len(total), _PANEL):
-        end = start + _PANEL
+    for start in range(0, len(total), _MIRRORED):
+        end = start + _MIRRORED
         square = total[start:end, start:end]
         square.copy_(square.triu() + square.triu(1).T)
         total[end:, start:end] = total[start:end, end:].T

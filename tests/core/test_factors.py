@@ -273,6 +273,7 @@ def test_upper_triangles_make_the_whole_sum(
 ) -> None:
     """The processor's way and that of other devices; a panel cut short, rows of another stride."""
     monkeypatch.setattr(factors, "_PANEL", 4)
+    monkeypatch.setattr(factors, "_MIRRORED", 5)
     x = torch.randn(22, 9, dtype=dtype, generator=torch.Generator().manual_seed(0))[::2]
     total = torch.zeros(9, 9, dtype=dtype)
     for part in x.split(5):

@@ -16,7 +16,7 @@ from tests.oracle.subjects import Subject
 TEXTS_A_BATCH = 5
 
 
-class Collector(CovarianceCollector):  # type: ignore[misc]
+class Collector(CovarianceCollector):
     """Its sums stay where they are; it would also write them to a folder that is then deleted."""
 
     def teardown(self) -> None: ...

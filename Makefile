@@ -2,7 +2,7 @@
 # make test        installs the test tools too; linter, types, every test, browser tests included
 # make check       linter and types only
 # make oracle      compares the engine with three other libraries, in an environment of its own
-# make bench       performance measurements, printed and written as JSON
+# make bench       measures speed beside other libraries, prints it and writes it as JSON
 # make demo        rebuilds the shipped model and its study from a seed (about an hour)
 # make readme      writes the shipped study's tables into README.md and takes its pictures again
 # make clean       removes both environments and every cache
@@ -14,7 +14,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check
 PIP_INSTALL := $(PIP) install -qq --constraint constraints.txt
-ORACLE := .venv-oracle
+export ORACLE ?= .venv-oracle
 TORCH := $(shell grep '^torch==' constraints.txt)
 TORCH_CPU_INDEX := https://download.pytorch.org/whl/cpu
 RUNS := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
@@ -43,7 +43,7 @@ browser: $(VENV)/.installed-test
 oracle: $(ORACLE)/.installed-oracle
 	@$(ORACLE)/bin/python -m tests.oracle.run
 
-bench: $(VENV)/.installed-test
+bench: $(VENV)/.installed-test $(ORACLE)/.installed-oracle
 	$(PY) -m tests.benchmarks.run
 
 demo: $(VENV)/.installed

@@ -129,7 +129,7 @@ def eigen(covariance: Tensor, dtype: torch.dtype = torch.float64) -> Eigen:
     values = raw.clamp(min=0.0)
     wide, norm = vectors.double(), float(matrix.norm())
     residual = float((matrix @ wide - wide * values).norm()) / norm if norm > 0 else 0.0
-    return Eigen(vectors.contiguous(), values.numpy(), int((raw < 0).sum()), residual)
+    return Eigen(vectors.contiguous(), values.cpu().numpy(), int((raw < 0).sum()), residual)
 
 
 def bases(

@@ -31,10 +31,10 @@ from core.projection import Projection, matrix_digest, weight_digest
 from core.ranks import ALONE, Ranks
 from core.reading import read_sums
 from core.samples import Patches, Sample, readable
-from core.sums import add_outer
+from core.sums import add_outer, symmetric
 from core.twin import twin
 
-__all__ = ["Factors", "Progress", "Scale", "add_outer", "collect"]
+__all__ = ["Factors", "Progress", "Scale", "add_outer", "collect", "symmetric"]
 
 Progress = Callable[[int, int], None]
 Scale = Literal["summed", "unknown"]
@@ -195,8 +195,8 @@ def collect(
     Works on a twin of the model (`core.twin`): weights, .grad, requires_grad, train/eval mode,
     hooks and the global random state are never touched, so other threads may use the model
     meanwhile. Cost: one forward pass, one backward pass down to the first wanted block, and
-    n q² + n p² multiplications per projection for n positions; memory: the logits of one batch and
-    one q x q and p x p sum each.
+    n (q² + p²)/2 multiplications per projection for n positions; memory: the logits of one batch
+    and one q x q and p x p sum each.
 
     dtype       of the rows where it is not the model's own: bfloat16 halves their memory; sums are
                 float32 all the same, `digests` are those of the weights before rounding
@@ -245,7 +245,7 @@ def collect(
         )  # fmt: skip
         for key in sorted(totals):
             kind, _, name = key.partition("/")
-            (a_sums if kind == "a" else g_sums)[name] = _symmetric(totals.pop(key))
+            (a_sums if kind == "a" else g_sums)[name] = symmetric(totals.pop(key))
     return Factors(
         projections=tuple(projections),
         count=count,
@@ -270,11 +270,6 @@ def _identity(sample: Sample) -> str:
     for image in sample.images:
         found.update(image.digest + f"{image.given}\n".encode())
     return found.hexdigest()
-
-
-def _symmetric(total: Tensor) -> Tensor:
-    """Matrix products are symmetric only up to rounding; from here on it is exact, on the CPU."""
-    return (total.add(total.T) / 2).to("cpu")
 
 
 def _triangle(total: Tensor) -> Tensor:

@@ -8,11 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
+from scipy.linalg.blas import dsyrk, ssyrk
 from torch import Tensor
 
 from core.errors import HillshadeError
 
-_CHUNK_ROWS = 8192
+_CHUNK_ROWS = 2048
+_PANEL = 2048  # columns multiplied at a time on other devices than the processor
+_MIRRORED = 256  # rows and columns mirrored at a time; more leave the cache
 
 
 class Sums:
@@ -65,10 +68,37 @@ class Sums:
 def add_outer(total: Tensor | None, rows_nd: Tensor) -> Tensor:
     """Return total + Σ_n x_n x_nᵀ, float32[d, d] or better (bfloat16 sums ruin eigenvectors).
 
+    Only the upper triangle is added to, in n d²/2 multiplications; `symmetric` fills the lower one.
     Adds in place where `total` is given, and all rows or none where memory runs out.
     """
     dtype = torch.promote_types(rows_nd.dtype, torch.float32)
     if total is None:
         total = torch.zeros(rows_nd.shape[1], rows_nd.shape[1], dtype=dtype, device=rows_nd.device)
-    x = rows_nd.detach().to(dtype)
-    return total.addmm_(x.T, x)
+    add = _add_by_blas if total.device.type == "cpu" else _add_by_panels
+    add(total, rows_nd.detach().to(dtype))
+    return total
+
+
+def _add_by_blas(total: Tensor, x_nd: Tensor) -> None:
+    """The symmetric rank-n product of BLAS, which PyTorch does not offer."""
+    assert total.is_contiguous()  # a copy would be added to, and lost
+    syrk = ssyrk if total.dtype == torch.float32 else dsyrk
+    # BLAS reads by columns: what is its lower triangle is the upper one of the rows.
+    syrk(1.0, x_nd.contiguous().numpy().T, 1.0, total.numpy().T, lower=1, overwrite_c=1)
+
+
+def _add_by_panels(total: Tensor, x_nd: Tensor) -> None:
+    """Plain products of a panel of columns with all that lie to its right, itself included."""
+    for start in range(0, len(total), _PANEL):
+        end = start + _PANEL
+        total[start:end, start:].addmm_(x_nd[:, start:end].T, x_nd[:, start:])
+
+
+def symmetric(total: Tensor) -> Tensor:
+    """The whole matrix from its upper triangle, exactly symmetric, in place; on the CPU."""
+    for start in range(0, len(total), _MIRRORED):
+        end = start + _MIRRORED
+        square = total[start:end, start:end]
+        square.copy_(square.triu() + square.triu(1).T)
+        total[end:, start:end] = total[start:end, end:].T
+    return total.to("cpu")

@@ -1,5 +1,7 @@
 """`make bench`: run every bench_*.py beside this file, print a table, write results.json.
 
+    python -m tests.benchmarks.run selection recall    # these alone, printed only
+
 A benchmark module offers `run() -> dict[str, float | int | str]`, one entry a measured quantity,
 its unit in the name. Timings mean something only on an idle machine: the load is recorded too.
 """
@@ -45,8 +47,9 @@ def main(wanted: list[str]) -> None:
     surroundings = environment()
     names = sorted(path.stem.removeprefix("bench_") for path in HERE.glob("bench_*.py"))
     results: dict[str, dict[str, float | int | str]] = {}
+    started = time.monotonic()
     for name in wanted or names:
-        print(f"\n{name}", flush=True)
+        print(f"\n{name}, {time.monotonic() - started:.0f} s after the start", flush=True)
         results[name] = importlib.import_module(f"tests.benchmarks.bench_{name}").run()
         width = max(map(len, results[name]))
         for quantity, value in results[name].items():

@@ -85,14 +85,17 @@ class Comparison:
 
     def same(self) -> Iterator[Row]:
         """What is compared, with whom, and the error."""
-        subject, kronfluence = self._subject, Kronfluence(self._subject)
+        subject, kronfluence = self._subject, Kronfluence(self._subject.copied())
         unpadded, padded = self._collect(subject.equal), self._factors
+        by_curvlinops = curvlinops.covariances(curvlinops.collected(subject.copied()))
+        by_kronfluence = kronfluence.covariances(kronfluence.collected())
+        by_bergson = bergson.covariances(bergson.collected(subject.copied()))
         token = {n: entry.token for n, entry in self._ekfac.items()}
         sequence = {n: entry.sequence for n, entry in self._ekfac.items()}
         for ours, oracle, theirs in (
-            (unpadded, "curvlinops, unpadded", curvlinops.covariances(subject)),
-            (padded, "kronfluence, padded, last tokens cut", kronfluence.covariances()),
-            (padded, "bergson, padded", bergson.covariances(subject)),
+            (unpadded, "curvlinops, unpadded", by_curvlinops),
+            (padded, "kronfluence, padded, last tokens cut", by_kronfluence),
+            (padded, "bergson, padded", by_bergson),
             (padded, "a plain loop", self._looped),
         ):
             yield "A", oracle, max(error(ours.a(n), theirs[n][0]) for n in subject.names)

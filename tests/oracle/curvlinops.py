@@ -20,16 +20,15 @@ class _Classes(nn.Module):
         return self.model(ids, use_cache=False).logits.transpose(1, 2)
 
 
-def covariances(subject: Subject) -> dict[str, tuple[Tensor, Tensor]]:
-    """(A, G) by projection, over `subject.equal`, the last token of each only predicted.
+def collected(subject: Subject, texts_a_batch: int = TEXTS_A_BATCH) -> KFACLinearOperator:
+    """Its operator over `subject.equal`, the last token of each only predicted.
 
     A mean loss, so that its correction of the scale takes part.
     """
     ids = torch.tensor(subject.equal)
-    data = [(batch[:, :-1], batch[:, 1:]) for batch in ids.split(TEXTS_A_BATCH)]
-    model = _Classes(subject.linear)
+    data = [(batch[:, :-1], batch[:, 1:]) for batch in ids.split(texts_a_batch)]
     operator = KFACLinearOperator(
-        model,
+        _Classes(subject.linear),
         nn.CrossEntropyLoss(reduction="mean"),
         [subject.linear.get_submodule(name).weight for name in subject.names],
         data,
@@ -38,10 +37,12 @@ def covariances(subject: Subject) -> dict[str, tuple[Tensor, Tensor]]:
         kfac_approx="expand",
     )
     operator.compute_kronecker_factors()
+    return operator
+
+
+def covariances(operator: KFACLinearOperator) -> dict[str, tuple[Tensor, Tensor]]:
+    """(A, G) by projection."""
     return {
-        name: (
-            operator._input_covariances[f"model.{name}"],
-            operator._gradient_covariances[f"model.{name}"],
-        )
-        for name in subject.names
+        name.removeprefix("model."): (a, operator._gradient_covariances[name])
+        for name, a in operator._input_covariances.items()
     }

@@ -4,7 +4,6 @@ It counts the last position of every text, which predicts nothing: texts are giv
 their last token, which is only predicted. For a layer with a bias it appends a one to the input.
 """
 
-import copy
 from typing import Any
 
 import torch
@@ -25,17 +24,15 @@ from torch.nn.utils.rnn import pad_sequence
 from tests.oracle.subjects import Subject
 
 TEXTS_A_BATCH = 5
-_WIDE = dict.fromkeys(
-    (
-        "activation_covariance_dtype",
-        "gradient_covariance_dtype",
-        "per_sample_gradient_dtype",
-        "lambda_dtype",
-    ),
-    torch.float64,
+_DTYPES = (
+    "activation_covariance_dtype",
+    "gradient_covariance_dtype",
+    "per_sample_gradient_dtype",
+    "lambda_dtype",
 )
 
 Batch = dict[str, Tensor]
+Found = dict[str, dict[str, Tensor]]
 
 
 class _NextToken(Task):
@@ -60,18 +57,22 @@ class _NextToken(Task):
 
 
 class Kronfluence:
-    """One prepared copy of the subject, and its padded batches of `subject.ragged`."""
+    """The prepared model of a subject, and the padded batches of `subject.ragged`."""
 
-    def __init__(self, subject: Subject) -> None:
+    def __init__(self, subject: Subject, texts_a_batch: int = TEXTS_A_BATCH) -> None:
         self._subject = subject
         self._task = _NextToken(subject.names)
-        self._model = prepare_model(copy.deepcopy(subject.linear), self._task)
-        self._batches = list(_padded(subject.ragged))
-        self._arguments = FactorArguments(use_empirical_fisher=True, **_WIDE)
+        self._model = prepare_model(subject.linear, self._task)
+        self._batches = list(_padded(subject.ragged, texts_a_batch))
+        dtypes = dict.fromkeys(_DTYPES, subject.dtype)
+        self._arguments = FactorArguments(use_empirical_fisher=True, **dtypes)
 
-    def covariances(self) -> dict[str, tuple[Tensor, Tensor]]:
+    def collected(self) -> Found:
+        """The sums and counts."""
+        return self._fit(fit_covariance_matrices_with_loader)
+
+    def covariances(self, found: Found) -> dict[str, tuple[Tensor, Tensor]]:
         """(A, G) by projection."""
-        found = self._fit(fit_covariance_matrices_with_loader)
         made = {}
         for projection in self._subject.projections:
             name, q = projection.name, projection.in_features
@@ -110,7 +111,7 @@ class Kronfluence:
             for p in self._subject.projections
         }
 
-    def _fit(self, fit: Any, **more: Any) -> dict[str, dict[str, Tensor]]:
+    def _fit(self, fit: Any, **more: Any) -> Found:
         _, found = fit(
             model=self._model,
             state=State(cpu=True),
@@ -132,11 +133,11 @@ def _beside_one(u_a: Tensor) -> Tensor:
     return widened
 
 
-def _padded(texts: tuple[tuple[int, ...], ...]) -> list[Batch]:
+def _padded(texts: tuple[tuple[int, ...], ...], texts_a_batch: int) -> list[Batch]:
     """Texts as they come, so that lengths differ within a batch."""
     batches = []
-    for start in range(0, len(texts), TEXTS_A_BATCH):
-        some = [torch.tensor(text) for text in texts[start : start + TEXTS_A_BATCH]]
+    for start in range(0, len(texts), texts_a_batch):
+        some = [torch.tensor(text) for text in texts[start : start + texts_a_batch]]
         batches.append(
             {
                 "ids": pad_sequence([text[:-1] for text in some], batch_first=True),

@@ -1,7 +1,9 @@
 """The two tiny models that are compared, in float64, and the texts they read."""
 
+from __future__ import annotations
+
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
@@ -18,6 +20,8 @@ SEQUENCES = 16
 class Subject:
     """A model, its projections, and texts of one length and of many.
 
+    The libraries change the model they are given: give them `copied()`, or one of their own.
+
     linear: the same function with every Conv1D replaced by a Linear, for oracles that know only
     those; the model itself where it has none.
     """
@@ -32,6 +36,13 @@ class Subject:
     @property
     def names(self) -> list[str]:
         return [projection.name for projection in self.projections]
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.model.dtype
+
+    def copied(self) -> Subject:
+        return replace(self, model=copy.deepcopy(self.model), linear=copy.deepcopy(self.linear))
 
 
 def subjects() -> list[Subject]:

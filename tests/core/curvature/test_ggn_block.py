@@ -12,7 +12,7 @@ from core.curvature.exact import ggn_along
 from core.curvature.examples import Example, example_rows
 from core.curvature.maps import Floats, pair_map
 from core.direction import Direction, rank_one
-from core.factors import add_outer, collect
+from core.factors import add_outer, collect, symmetric
 from core.projection import Projection, find_projections, select
 from core.rows import Tap, batches
 from tests.tiny import TEXTS, VOCABULARY, tiny
@@ -28,7 +28,7 @@ def test_exact_for_a_deep_linear_net_with_squared_error() -> None:
     jacobian = torch.stack(rows).flatten(1)
     block = jacobian.T @ jacobian / len(x)
     a, g = first(x).detach(), last.weight.detach()  # one row of g for each output, exact labels
-    big_a, big_g = add_outer(None, a) / len(x), add_outer(None, g)
+    big_a, big_g = symmetric(add_outer(None, a)) / len(x), symmetric(add_outer(None, g))
     assert torch.allclose(torch.kron(big_g, big_a), block, rtol=1e-12, atol=1e-12)
     left, right = eigen(big_g), eigen(big_a)
     maps = [pair_map(g[k : k + 1] @ left.vectors, a[n : n + 1] @ right.vectors, "sequence")
@@ -57,7 +57,7 @@ def exact_factors(
             g_sum = add_outer(g_sum, slopes[projection.name] * p[label].sqrt())
         a_sum = add_outer(a_sum, inputs[projection.input_key])
     assert a_sum is not None and g_sum is not None
-    return a_sum / len(texts), g_sum / len(texts)
+    return symmetric(a_sum) / len(texts), symmetric(g_sum) / len(texts)
 
 
 @pytest.mark.parametrize("count", [1, 5])

@@ -23,11 +23,11 @@ from core.errors import HillshadeError
 from core.exam import Answers, Exam
 from core.greedy import Bools
 from core.intervals import Estimate, share
-from core.items import Item, highest_class
-from core.measures import ratio, read
+from core.items import Item, Split, highest_class
+from core.measures import Reading, Sequences, ratio, read
 from core.probes import Ability, abilities
 from core.projection import Projection
-from core.recall import Outcome, evaluate
+from core.recall import evaluate
 from core.sweep import PRECISION, Progress, at_perplexity
 
 Build = Callable[[Sequence[Projection]], Editor[PreTrainedModel]]
@@ -43,7 +43,7 @@ _STEP = 2**-0.5  # of 1 − setting, from the strongest edit the tolerance allow
 
 @dataclass(frozen=True)
 class Trial:
-    """One candidate at one setting, all measured on the choosing half.
+    """One candidate at one setting, all measured on one half.
 
     ratio   fresh-text perplexity / the original's
     recall  strict recall of the class repeated most often; `loose` likewise
@@ -66,6 +66,56 @@ class Trial:
             if ability.kept is not None and (judged is None or ability.group in judged)
         ]
         return min(kept, default=1.0)
+
+
+@dataclass(frozen=True)
+class Half:
+    """One half of an exam: what it asks, and what the unedited model answers.
+
+    items   the class repeated most often and the probes; `right` is whether each was said strictly
+    fresh   token ids; `before` is the unedited model's reading of them
+    """
+
+    items: tuple[Item, ...]
+    right: Bools
+    fresh: Sequences
+    before: Reading
+
+    @classmethod
+    def of(cls, exam: Exam, original: Answers, split: Split) -> Half:
+        """This half of the exam; ``original`` answers the whole of it."""
+        items = tuple(item for item in exam.narrowed().items if item.split == split)
+        asked = {item.id for item in items}
+        right = original.outcome.strict[[item.id in asked for item in original.items]]
+        if split == "choose":
+            return cls(items, right, exam.fresh_choose, original.choose)
+        return cls(items, right, exam.fresh_report, original.report)
+
+    def ratio(self, model: PreTrainedModel) -> Estimate:
+        """Perplexity of the fresh text / the unedited model's."""
+        return ratio(self.before, read(model, self.fresh))
+
+    def trial(
+        self,
+        model: PreTrainedModel,
+        projections: Sequence[Projection],
+        setting: float,
+        perplexity: Estimate,
+    ) -> Trial:
+        """What an edited model answers; ``perplexity`` is its `ratio`."""
+        outcome = evaluate(model, self.items)
+        top = highest_class(self.items)
+        mine = [(item.group, item.repeats) == top for item in self.items]
+        return Trial(
+            layers=tuple(sorted({projection.layer for projection in projections})),
+            kinds=tuple(dict.fromkeys(projection.kind for projection in projections)),
+            projections=tuple(projection.name for projection in projections),
+            setting=setting,
+            ratio=perplexity,
+            recall=share(outcome.strict[mine]),
+            loose=share(outcome.loose[mine]),
+            abilities=abilities(self.items, self.right, outcome.strict),
+        )
 
 
 @dataclass(frozen=True)
@@ -97,9 +147,7 @@ def choose(
     judged  abilities the second criterion looks at; None for all
     Raises NoCandidateError where no candidate reaches the tolerated perplexity.
     """
-    items = tuple(item for item in exam.narrowed().items if item.split == "choose")
-    asked = {item.id for item in items}
-    right = original.outcome.strict[[item.id in asked for item in original.items]]
+    half = Half.of(exam, original, "choose")
     trials: list[Trial] = []
     total = len(candidates) * _STEPS
     for number, projections in enumerate(candidates):
@@ -110,11 +158,10 @@ def choose(
         for step in range(_STEPS):
             setting = 1.0 - (1.0 - strongest) * _STEP**step
             model = editor.at(setting)[0]
-            perplexity = ratio(original.choose, read(model, exam.fresh_choose))
-            if perplexity.value > (1.0 + rise) * (1.0 + PRECISION):
+            perplexity = half.ratio(model)
+            if not tolerated(perplexity, rise):
                 continue  # the method jumps over the tolerance
-            outcome = evaluate(model, items)
-            trials.append(_trial(projections, setting, perplexity, items, right, outcome))
+            trials.append(half.trial(model, projections, setting, perplexity))
             if progress:
                 label = f"layers {trials[-1].layers}, {'+'.join(trials[-1].kinds)}"
                 progress(number * _STEPS + step + 1, total, label)
@@ -131,23 +178,6 @@ def best_of(trials: Sequence[Trial], aim: float, judged: Sequence[str] | None = 
     return min(trials, key=lambda t: (max(t.recall.value, aim), -t.weakest(judged), t.loose.value))
 
 
-def _trial(
-    projections: Sequence[Projection],
-    setting: float,
-    perplexity: Estimate,
-    items: Sequence[Item],
-    right: Bools,
-    outcome: Outcome,
-) -> Trial:
-    top = highest_class(items)
-    mine = [(item.group, item.repeats) == top for item in items]
-    return Trial(
-        layers=tuple(sorted({projection.layer for projection in projections})),
-        kinds=tuple(dict.fromkeys(projection.kind for projection in projections)),
-        projections=tuple(projection.name for projection in projections),
-        setting=setting,
-        ratio=perplexity,
-        recall=share(outcome.strict[mine]),
-        loose=share(outcome.loose[mine]),
-        abilities=abilities(items, right, outcome.strict),
-    )
+def tolerated(perplexity: Estimate, rise: float) -> bool:
+    """Whether a ratio of perplexities keeps to the tolerance, to 0.1 %."""
+    return perplexity.value <= (1.0 + rise) * (1.0 + PRECISION)

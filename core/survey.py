@@ -29,18 +29,12 @@ from core.errors import HillshadeError
 from core.estimate import batch_of
 from core.exam import Answers, Exam
 from core.factors import Factors, collect
+from core.fresh import kept_back, require_same_text
 from core.items import Item
 from core.model import load_to_work
+from core.places import writing
 from core.projection import Projection, weight_digest
-from core.request import (
-    FEWEST,
-    FEWEST_FRESH,
-    RISES,
-    TICKS,
-    Request,
-    candidates,
-    fresh_count,
-)
+from core.request import RISES, TICKS, Config, Request, candidates
 from core.study import Axis, Manifest, ModelCard, StoredRecipe, StudyWriter
 from core.sweep import Swept, sweep
 from core.swept import outputs_table, points_table, scores_table
@@ -64,34 +58,33 @@ class Stages(Protocol):
         ...
 
 
-def survey(request: Request, stages: Stages) -> Path:
+def survey(request: Request, stages: Stages, again: Config | None = None) -> Path:
     """Make the study; returns its folder.
 
+    With ``again`` it is a known study that is made again: another model or text is refused.
     Raises HillshadeError, with a sentence that says what to do, before anything is computed where
     the output folder exists or cannot be written, and for a missing model or tokenizer and texts
     that are missing, empty or too short.
     """
     if request.out.exists():
         raise HillshadeError(f"{request.out} already exists; name a folder that does not.")
-    try:
-        with StudyWriter(request.out) as writer:
-            return _survey(request, stages, writer)
-    except OSError as error:
-        raise HillshadeError(
-            f"The study cannot be written to {request.out} ({error.strerror or error}); "
-            "choose another place."
-        ) from error
+    with writing(request.out), StudyWriter(request.out) as writer:
+        return _survey(request, stages, writer, again)
 
 
-def _survey(request: Request, stages: Stages, writer: StudyWriter) -> Path:
+def _survey(request: Request, stages: Stages, writer: StudyWriter, again: Config | None) -> Path:
     with stages.part("loading the model"):
         model, tokenizer = load_to_work(
             request.model, download=request.download, remote_code=request.remote_code
         )
+        if again is not None:
+            again.require_model(model)
         projections = request.projections(model)
     with stages.part("reading the text"):
         context = request.window(model)
         windows = textfile.read_windows(request.texts, tokenizer, context, request.tokens)
+        if again is not None:
+            require_same_text(windows, again.data_digest, request.texts)
         sample, exam = _parted(request, windows, tokenizer, context)
         original = exam.ask(model)  # before the long work: what cannot be read is said now
     with stages.part("factors") as show:
@@ -133,19 +126,7 @@ def _parted(
     context: int,
 ) -> tuple[list[textfile.Window], Exam]:
     """The factor sample, and what is asked."""
-    if len(set(windows)) < FEWEST:
-        raise HillshadeError(
-            f"The text makes {len(set(windows))} different windows of {context} tokens and at "
-            f"least {FEWEST} are needed; give more text, or a smaller --context."
-        )
-    sample, to_choose, to_report = textfile.held_out(
-        windows, fresh_count(len(windows)), request.seed
-    )
-    if len(to_choose) + len(to_report) < FEWEST_FRESH or not sample:
-        raise HillshadeError(
-            "The text repeats itself, so that no window can be kept from the factors; give a text "
-            "without repetitions."
-        )
+    sample, (to_choose, to_report) = kept_back(windows, context, request.seed)
     items: list[Item] = []
     if request.strings is not None:
         items = strings.read_strings(request.strings, tokenizer, request.seed)
@@ -243,4 +224,5 @@ def _manifest(
         planted_share=None,
         noise_rate=None,
         recipes=(recipe,),
+        request=request.plain(),
     )

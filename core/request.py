@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from core.errors import HillshadeError
 from core.estimate import Forecast, Work, estimate, measured_speed
+from core.hub import of_hub
 from core.manifest import MANIFEST, read_json
 from core.model import device, load_skeleton, load_tokenizer
 from core.projection import ATTENTION_KINDS, Projection, find_projections, select, weight_digest
@@ -54,6 +55,10 @@ class Request:
         for name, value, least in (("tokens", self.tokens, 2), ("context", self.context, 2)):
             if value is not None and value < least:
                 raise HillshadeError(f"--{name} {value} is impossible; give {least} or more.")
+        if of_hub(self.texts) and self.tokens is None:
+            raise HillshadeError(
+                f"Nobody knows how much text {self.texts} has; give --tokens, how many to read."
+            )
 
     @property
     def download(self) -> bool:
@@ -91,7 +96,9 @@ class Request:
         del known["out"]
         known["model"] = self.model if self.download else str(Path(self.model).resolve())
         for name in _PATHS:
-            known[name] = None if known[name] is None else str(known[name].resolve())
+            if known[name] is not None:
+                here = known[name] if of_hub(known[name]) else known[name].resolve()
+                known[name] = str(here)
         return known
 
     @classmethod
@@ -169,7 +176,7 @@ def forecast(request: Request) -> Forecast:
         tokenizer = load_tokenizer(request.model, **options)
     except HillshadeError:
         tokenizer = None
-    tokens = count_tokens(request.texts, tokenizer)
+    tokens = count_tokens(request.texts, tokenizer) or request.tokens or 0
     strings = count_tokens(request.strings, tokenizer) if request.strings else 0
     context = request.window(skeleton)
     work = request.work(tokens, context, strings, len(candidates(projections)))

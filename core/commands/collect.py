@@ -15,8 +15,10 @@ from core.errors import HillshadeError
 if TYPE_CHECKING:
     from core.request import Request
 
-Model = Annotated[str, typer.Argument(help="Folder of a transformers model, or its hub id.")]
-Texts = Annotated[Path, typer.Option(help="Text in UTF-8, or .jsonl of texts or token ids.")]
+_MODEL = typer.Argument(help="Folder of a transformers model, or its hub id.")
+_TEXTS = typer.Option(help="Text in UTF-8, .jsonl of texts or ids, or hf:NAME:SPLIT:COLUMN.")
+Model = Annotated[str, _MODEL]
+Texts = Annotated[Path, _TEXTS]
 Strings = Annotated[
     Path | None, typer.Option(help="Memorized strings, .jsonl of prefix and suffix.")
 ]
@@ -67,12 +69,8 @@ def estimate(
 
 def collect(
     out: Annotated[Path, typer.Option(help="New folder for the study.")],
-    model: Annotated[
-        str | None, typer.Argument(help="Folder of a transformers model, or its hub id.")
-    ] = None,
-    texts: Annotated[
-        Path | None, typer.Option(help="Text in UTF-8, or .jsonl of texts or token ids.")
-    ] = None,
+    model: Annotated[str | None, _MODEL] = None,
+    texts: Annotated[Path | None, _TEXTS] = None,
     strings: Strings = None,
     layers: Layers = None,
     kinds: Kinds = None,

@@ -21,7 +21,7 @@ def mine(
     model: Model,
     texts: Annotated[
         list[Path],
-        typer.Option(help="Text in UTF-8, or .jsonl of texts or token ids; may be repeated."),
+        typer.Option(help="As for `collect`; may be repeated."),
     ],
     out: Annotated[Path, typer.Option(help="New .jsonl file for the strings.")],
     prefix: Annotated[int, typer.Option(help="Tokens that the model is given.")] = 64,

@@ -21,10 +21,10 @@ from core.places import require_new_file, write_text
 
 if TYPE_CHECKING:
     from core.landscape.directions import Ray
+    from core.landscape.lanczos import Matrix
     from core.landscape.spec import Compass, RaySpec
     from core.landscape.texts import Texts
 
-SHARPEST = ("hessian", "ggn")
 FORMS = (
     "eigendirection:PROJECTION:I:J, band:PROJECTION:START:STOP, spike:PROJECTION:ITEM, "
     "random:PROJECTION[:SEED], edit:RECIPE:SETTING, hessian:PROJECTION or ggn:PROJECTION"
@@ -150,7 +150,7 @@ def _at(values: Any, index: Sequence[int]) -> Any:
     return values
 
 
-def _spec(text: str, names: dict[str, str]) -> RaySpec | tuple[str, str]:
+def _spec(text: str, names: dict[str, str]) -> RaySpec | tuple[Matrix, str]:
     """A direction as it is typed; the sharpest ones, which no spec names, as (matrix, name)."""
     from core.landscape.spec import RaySpec
 
@@ -158,24 +158,27 @@ def _spec(text: str, names: dict[str, str]) -> RaySpec | tuple[str, str]:
     if kind != "edit" and rest:
         rest[0] = names.get(rest[0], rest[0])
     try:
-        if kind in SHARPEST:
+        if kind == "hessian":
             (name,) = rest
-            return kind, name
+            return "hessian", name
+        if kind == "ggn":
+            (name,) = rest
+            return "ggn", name
         if kind == "eigendirection":
             name, i, j = rest
-            return RaySpec(kind, name, i=int(i), j=int(j))
+            return RaySpec("eigendirection", name, i=int(i), j=int(j))
         if kind == "band":
             name, start, end = rest
-            return RaySpec(kind, name, start=int(start), stop=int(end))
+            return RaySpec("band", name, start=int(start), stop=int(end))
         if kind == "spike":
             name, item = rest
-            return RaySpec(kind, name, item=item)
+            return RaySpec("spike", name, item=item)
         if kind == "random":
             name, *seed = rest
-            return RaySpec(kind, name, seed=int(*seed))
+            return RaySpec("random", name, seed=int(*seed))
         if kind == "edit":
             recipe, setting = rest
-            return RaySpec(kind, recipe=recipe, setting=float(setting))
+            return RaySpec("edit", recipe=recipe, setting=float(setting))
     except (ValueError, TypeError) as error:
         raise HillshadeError(f"--along {text} is no direction; write one of {FORMS}.") from error
     raise HillshadeError(f"--along {text} is no direction; write one of {FORMS}.")
@@ -200,7 +203,7 @@ def _texts(
 def _ray(
     opened: Opened,
     compass: Compass,
-    wanted: RaySpec | tuple[str, str],
+    wanted: RaySpec | tuple[Matrix, str],
     fresh: Texts,
     show: Callable[..., None],
 ) -> Ray:

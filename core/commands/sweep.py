@@ -75,6 +75,10 @@ def sweep(
         raise HillshadeError("Eigenvectors come from --study or from --factors; give one of them.")
     tried = words(methods)
     settings = None if masses is None else _settings(masses)
+    if not 0.0 < tolerance < 10.0:
+        raise HillshadeError(
+            f"A rise of perplexity of {tolerance} is no tolerance; try 0.01 for 1 %."
+        )
     _require_methods(tried)
     from core.contest import contest
     from core.edit import Editor

@@ -2,113 +2,29 @@
 
 from __future__ import annotations
 
-import errno
 import json
-import random
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-import torch
-from huggingface_hub.errors import GatedRepoError
-from safetensors import SafetensorError
-from safetensors.torch import save_file
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from core import contest as contesting
-from core import survey as surveying
 from core.edit import Editor
-from core.factors import collect
 from core.measures import perplexity
 from core.model import load_model, load_tokenizer
 from core.projection import find_projections, select
 from core.recall import strict
 from core.study import Study
-from core.textfile import Window, held_out, read_windows
+from core.textfile import held_out, read_windows
+from tests.commands import World, calls, interrupted, make_world
 from tests.core.test_cli import run
-from tests.study_factory import PROJECTIONS, sentence, write_study
-
-
-@dataclass(frozen=True)
-class World:
-    """A study with its model, a text and strings."""
-
-    folder: Path
-
-    @property
-    def study(self) -> Path:
-        return self.folder / "study"
-
-    @property
-    def model(self) -> Path:
-        return self.folder / "model"
-
-    def __truediv__(self, name: str) -> Path:
-        return self.folder / name
+from tests.study_factory import PROJECTIONS, write_study
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    folder = tmp_path_factory.mktemp("commands")
-    write_study(folder)
-    rng = random.Random(3)
-    text = "\n".join(sentence(rng) for _ in range(60))
-    (folder / "texts.txt").write_text(text, encoding="utf-8")
-    pairs = [{"prefix": sentence(rng), "suffix": f" {sentence(rng)}"} for _ in range(4)]
-    (folder / "strings.jsonl").write_text("".join(json.dumps(p) + "\n" for p in pairs))
-    questions = [{"prompt": f"{n} plus {n} is", "answer": f" {2 * n}."} for n in range(4)]
-    (folder / "probes.jsonl").write_text("".join(json.dumps(q) + "\n" for q in questions))
-    factors = collect(load_model(folder / "model"), [[1, 2, 3]], select(
-        find_projections(load_model(folder / "model")), [1]
-    ))  # fmt: skip
-    (folder / "ekfac").mkdir()
-    for kind, sums in (
-        ("activation", {p.name: factors.a_sums[p.input_key] for p in factors.projections}),
-        ("gradient", {p.name: factors.g_sums[p.name] for p in factors.projections}),
-    ):
-        save_file(
-            {name: value.clone() for name, value in sums.items()},
-            folder / "ekfac" / f"{kind}_covariance.safetensors",
-        )
-        counts = {name: torch.tensor([factors.count]) for name in sums}
-        save_file(counts, folder / "ekfac" / f"num_{kind}_covariance_processed.safetensors")
-    return World(folder)
-
-
-def calls(world: World, out: Path) -> dict[str, list[str | Path]]:
-    """A command line of every command that prints a result; `out` names what it writes."""
-    text: list[str | Path] = ["--texts", world / "texts.txt"]
-    small: list[str | Path] = ["--context", "24", "--layers", "1"]
-    fresh: list[str | Path] = ["--fresh", world / "texts.txt"]
-    return {
-        "estimate": [world.model, *text, *small],
-        "collect": [world.model, *text, *small, "--out", out],
-        "sweep": [
-            world.model, "--study", world.study, *fresh, "--probes", world / "probes.jsonl",
-            "--strings", world / "strings.jsonl", "--layers", "1", "--kinds", "up",
-            "--masses", ".9", "--out", out.with_suffix(".json"),
-        ],
-        "slice": [
-            world.study, *fresh, "--along", "eigendirection:1.up:0:2", "--points", "3",
-            "--out", out.with_suffix(".json"),
-        ],
-        "edit": [world.study, "--mass", ".9", "--save", out],
-        "audit": [
-            world.study, *fresh, "--mass", ".9", "--steps", "1",
-            "--strings", world / "strings.jsonl", "--out", out.with_suffix(".json"),
-        ],
-        "mine": [
-            world.model, *text, "--prefix", "8", "--suffix", "8", "--out",
-            out.with_suffix(".jsonl"),
-        ],
-        "import": [
-            world / "ekfac", "--model", world.model, "--labels", "gold", "--out",
-            out.with_suffix(".safetensors"),
-        ],
-        "check": [world.study],
-    }  # fmt: skip
+    return make_world(tmp_path_factory.mktemp("commands"))
 
 
 NAMES = ("estimate", "collect", "sweep", "slice", "edit", "audit", "mine", "import", "check")
@@ -142,10 +58,6 @@ def test_every_command_says_one_document_and_ends_with_its_code(
     for key in ("saved", "study", "strings"):
         if isinstance(document.get(key), str):
             assert Path(document[key]).exists()
-
-
-def interrupted(*args: object, **kwargs: object) -> object:
-    raise KeyboardInterrupt
 
 
 def test_a_sweep_tells_what_the_other_half_says(
@@ -279,119 +191,3 @@ def test_a_study_made_again_from_its_own_request_has_the_same_factors(
         assert isinstance(code, str) and any(s in code for s in said.split("|")), code
     assert run(monkeypatch, "collect", "--out", tmp_path / "third") == 2
     assert sorted(tmp_path.iterdir()) == before
-
-
-def gated(*args: object, **kwargs: object) -> object:
-    response: Any = type("Response", (), {"headers": {}, "request": None, "status_code": 403})()
-    try:
-        raise GatedRepoError("403", response=response)
-    except GatedRepoError as error:
-        raise OSError("You are trying to access a gated repo.\nHave access first.") from error
-
-
-def test_bad_input_ends_in_a_sentence_and_leaves_nothing(
-    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    empty, short, few = (tmp_path / name for name in ("empty.txt", "short.txt", "few.txt"))
-    empty.write_text("", encoding="utf-8")
-    short.write_text("The old kettle.", encoding="utf-8")
-    few.write_text("The old kettle faces the quiet mill. " * 2, encoding="utf-8")
-    strange = write_study(tmp_path / "strange").parent / "model"
-    tokenizer = json.loads((strange / "tokenizer.json").read_text(encoding="utf-8"))
-    shift = {token: number + 900 for token, number in tokenizer["model"]["vocab"].items()}
-    tokenizer["model"]["vocab"] = shift
-    (strange / "tokenizer.json").write_text(json.dumps(tokenizer), encoding="utf-8")
-    before = sorted(tmp_path.iterdir())
-    out = tmp_path / "out"
-    own = calls(world, out)
-    text: list[str | Path] = ["--texts", world / "texts.txt", "--out", out]
-    with monkeypatch.context() as patch:
-        patch.setattr(AutoConfig, "from_pretrained", gated)
-        refused(monkeypatch, "collect", ["some/private-model", *text], "log in")
-    for name, asked, said in (
-        ("collect", ["some/missing-model", *text], "No model of transformers"),
-        ("collect", [strange, *text, "--context", "24"], "outside"),
-        ("collect", [world.model, "--texts", empty, "--out", out], "is empty"),
-        ("collect", [world.model, "--texts", few, "--out", out], "different windows"),
-        ("mine", [world.model, "--texts", short, "--out", out.with_suffix(".jsonl")], "No docum"),
-        ("sweep", [*own["sweep"], "--tolerance", "0"], "tolerance"),
-        ("sweep", [*own["sweep"], "--masses", "1"], "is impossible"),
-        ("sweep", [*own["sweep"], "--methods", "ekfac_token"], "cannot be swept"),
-        ("sweep", [*own["sweep"], "--fresh", few], "fewer than 4"),
-        ("sweep", [*own["sweep"], "--fresh", empty], "is empty"),
-        ("sweep", [*own["sweep"], "--out", few / "sweep.json"], "There is no folder"),
-        ("slice", [*own["slice"], "--out", few / "slice.csv"], "There is no folder"),
-        ("audit", [*own["audit"], "--out", few / "audit.json"], "There is no folder"),
-        ("collect", [*own["collect"], "--out", few / "study"], "cannot be written"),
-        ("edit", [*own["edit"], "--save", few / "model"], "cannot be written"),
-        ("audit", [*own["audit"], "--fresh", world / "strings.jsonl"], 'neither "text" nor'),
-        ("slice", [world.study, "--along", "random:1.up", "--out", out.with_suffix(".csv")],
-         "give --fresh"),
-    ):  # fmt: skip
-        refused(monkeypatch, name, asked, said)
-        assert sorted(tmp_path.iterdir()) == before, name
-
-
-def refused(monkeypatch: pytest.MonkeyPatch, name: str, asked: list[Any], said: str) -> None:
-    code = run(monkeypatch, name, *asked)
-    assert isinstance(code, str) and said in code, (name, said, code)
-    assert code.endswith(".") and "\n" not in code
-
-
-FULL = OSError(errno.ENOSPC, "No space left on device")
-
-
-@pytest.mark.parametrize(
-    ("name", "writer", "error"),
-    [
-        ("collect", "core.tables.pq.write_table", FULL),
-        ("collect", "core.tensorfile.save_file", SafetensorError("No space left on device")),
-        ("edit", "transformers.PreTrainedModel.save_pretrained", FULL),
-        ("import", "core.tensorfile.save_file", SafetensorError("No space left on device")),
-        ("sweep", "core.places.os.replace", FULL),
-        ("slice", "pathlib.Path.write_text", FULL),
-    ],
-)
-def test_a_full_disk_is_said_and_leaves_nothing(
-    name: str,
-    writer: str,
-    error: Exception,
-    world: World,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def full(*args: object, **kwargs: object) -> object:
-        raise error
-
-    monkeypatch.setattr(writer, full)
-    code = run(monkeypatch, name, *calls(world, tmp_path / "out")[name])
-    assert isinstance(code, str) and code.endswith(".")
-    assert "cannot be written" in code and "No space left" in code
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_activations_that_overflow_in_the_middle_of_a_text_are_said(
-    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """One rare word, in a window that is not kept back, has an embedding too large to square."""
-    tokenizer = load_tokenizer(world.model)
-    model = load_model(world.model)
-    rare = tokenizer.encode("~")[0]
-    with torch.no_grad():
-        model.get_parameter("model.embed_tokens.weight")[rare] = 1e38
-    for part in (model, tokenizer):
-        part.save_pretrained(tmp_path / "model")
-    text = tmp_path / "texts.txt"
-    text.write_text((world / "texts.txt").read_text() + "~", encoding="utf-8")
-    told: list[Window] = []
-    real = collect
-
-    def collecting(model: Any, sample: Any, *args: Any, **options: Any) -> Any:
-        told.extend(sample)
-        return real(model, sample, *args, **options)
-
-    monkeypatch.setattr(surveying, "collect", collecting)
-    options = ["--texts", text, "--context", "24", "--layers", "1", "--out", tmp_path / "out"]
-    refused(monkeypatch, "collect", [tmp_path / "model", *options], "not finite")
-    assert [rare in window for window in told].count(True) == 1  # the collection itself met it
-    assert {path.name for path in tmp_path.iterdir()} == {"model", "texts.txt"}

@@ -46,6 +46,8 @@ def main() -> None:
         app(prog_name="hillshade")
     except HillshadeError as error:
         sys.exit(str(error))
+    except KeyboardInterrupt:  # while typer itself was at work
+        sys.exit(130)
 
 
 @app.command()

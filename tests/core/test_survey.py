@@ -217,6 +217,6 @@ def test_the_command_line_tells_its_progress_and_ends_on_a_signal(
         assert (tmp_path / "study.part").is_dir()
         process.send_signal(signal.SIGTERM)
         told, errors = process.communicate(timeout=100)
-    assert (process.returncode, told) == (130, "")
+    assert (process.returncode, told) == (130, ""), errors
     assert "Traceback" not in errors
     assert list(tmp_path.iterdir()) == []

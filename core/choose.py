@@ -40,7 +40,7 @@ _STEP = 2**-0.5  # of 1 − setting, from the strongest edit the tolerance allow
 
 @dataclass(frozen=True)
 class Trial:
-    """One candidate at one setting, all measured on the choosing half.
+    """One candidate at one setting, all measured on one half.
 
     ratio   fresh-text perplexity / the original's; of images, 1 + clean accuracy lost
     recall, loose, abilities  as in `core.exam.Judgement`
@@ -105,9 +105,9 @@ def choose(
             setting = 1.0 - (1.0 - strongest) * _STEP**step
             model = editor.at(setting)[0]
             cost = exam.cost(model, original)
-            if cost.value > (1.0 + rise) * (1.0 + PRECISION):
+            if not tolerated(cost, rise):
                 continue  # the method jumps over the tolerance
-            trials.append(_trial(projections, setting, cost, exam.judge(model, original)))
+            trials.append(trial(projections, setting, cost, exam.judge(model, original)))
             if progress:
                 label = f"layers {trials[-1].layers}, {'+'.join(trials[-1].kinds)}"
                 progress(number * _STEPS + step + 1, total, label)
@@ -124,12 +124,18 @@ def best_of(trials: Sequence[Trial], aim: float, judged: Sequence[str] | None = 
     return min(trials, key=lambda t: (max(t.recall.value, aim), -t.weakest(judged), t.loose.value))
 
 
-def _trial(
+def tolerated(cost: Estimate, rise: float) -> bool:
+    """Whether a cost keeps to the tolerance, to 0.1 %."""
+    return cost.value <= (1.0 + rise) * (1.0 + PRECISION)
+
+
+def trial(
     projections: Sequence[Projection],
     setting: float,
     cost: Estimate,
     judgement: Judgement,
 ) -> Trial:
+    """One candidate at one setting, as its exam judges it at this cost."""
     return Trial(
         layers=tuple(sorted({projection.layer for projection in projections})),
         kinds=tuple(dict.fromkeys(projection.kind for projection in projections)),

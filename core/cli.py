@@ -5,12 +5,14 @@ Heavy imports (torch, transformers, streamlit) wait inside the commands, so that
 
 import os
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from core.commands import collect, edit, imported, mine
+from core.commands import audit, collect, edit, imported, mine, slice, sweep
+from core.commands.progress import say
 from core.errors import HillshadeError, StudyError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -26,17 +28,26 @@ app = typer.Typer(
 
 app.command()(collect.estimate)
 app.command()(collect.collect)
+app.command()(sweep.sweep)
+app.command("slice")(slice.slice_)
 app.command()(edit.edit)
+app.command()(audit.audit)
 app.command()(mine.mine)
 app.command("import")(imported.import_)
 
 
 def main() -> None:
-    """Run the command line; what a person can put right ends in its sentence and exit code 1."""
+    """Run the command line.
+
+    Exit codes: 0 fine; 1 what a person can put right, told in a sentence on standard error; 2 wrong
+    usage; 130 cancelled.
+    """
     try:
         app(prog_name="hillshade")
     except HillshadeError as error:
         sys.exit(str(error))
+    except KeyboardInterrupt:  # while typer itself was at work
+        sys.exit(130)
 
 
 @app.command()
@@ -71,18 +82,24 @@ def demo() -> None:
 
 
 @app.command()
-def check(study: Annotated[Path, typer.Argument(help="Study folder.")]) -> None:
+def check(
+    study: Annotated[Path, typer.Argument(help="Study folder.")], json_: collect.Json = False
+) -> None:
     """Check a study folder and print what it holds; a sentence and exit code 1 if it is unfit."""
     from core.inspection import holdings, inspection
     from core.study import Study
 
     checks = inspection(study)
     unfit = [check for check in checks if not check.ok]
-    if not unfit:
-        for name, value in holdings(Study.open(study)):
+    holds = [] if unfit else holdings(Study.open(study))
+    if json_:
+        held = [{"name": name, "said": value} for name, value in holds]
+        say(study=str(study.resolve()), fit=not unfit, holds=held, checks=[*map(asdict, checks)])
+    else:
+        for name, value in holds:
             typer.echo(f"{name:<12}{value}")
-    for check in checks if len(checks) > 1 else ():
-        typer.echo(f"{check.name:<12}{check.said}")
+        for check in checks if len(checks) > 1 else ():
+            typer.echo(f"{check.name:<12}{check.said}")
     if unfit:
         raise StudyError(unfit[0].said)
 

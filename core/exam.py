@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
 from core.intervals import Estimate, share
-from core.items import Item, highest_class
+from core.items import Item, Split, highest_class
 from core.measures import Reading, Sequences, ratio, read
 from core.probes import Ability, abilities
 from core.recall import Outcome, evaluate
@@ -86,13 +86,17 @@ class Exam:
             report=read(model, self.fresh_report),
         )
 
-    def cost(self, model: PreTrainedModel, original: Answers) -> Estimate:
-        """Perplexity of the choosing half of fresh text / the original's."""
-        return ratio(original.choose, read(model, self.fresh_choose))
+    def cost(self, model: PreTrainedModel, original: Answers, split: Split = "choose") -> Estimate:
+        """Perplexity of this half of fresh text / the original's."""
+        if split == "choose":
+            return ratio(original.choose, read(model, self.fresh_choose))
+        return ratio(original.report, read(model, self.fresh_report))
 
-    def judge(self, model: PreTrainedModel, original: Answers) -> Judgement:
-        """Recall and abilities on the choosing half; raises HillshadeError as `ask`."""
-        items = tuple(item for item in self.narrowed().items if item.split == "choose")
+    def judge(
+        self, model: PreTrainedModel, original: Answers, split: Split = "choose"
+    ) -> Judgement:
+        """Recall and abilities on this half; raises HillshadeError as `ask`."""
+        items = tuple(item for item in self.narrowed().items if item.split == split)
         wanted = {item.id for item in items}
         before = original.outcome.strict[[item.id in wanted for item in original.items]]
         outcome = evaluate(model, items)

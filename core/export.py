@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 from core.errors import HillshadeError
 from core.pairset import PairSet
+from core.places import writing
 from core.projection import Projection
 from core.recipe import Recipe
 
@@ -39,23 +40,18 @@ def save_model(
     Weights keep their dtype, so the logits of what is read back are the model's own.
     Raises HillshadeError where `folder` exists or cannot be written.
     """
-    from safetensors import SafetensorError
-
     folder = Path(folder)
     if folder.exists():
         raise HillshadeError(f"{folder} already exists; name a folder that does not.")
     part = folder.with_name(folder.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
-    try:
-        model.save_pretrained(part)
-        tokenizer.save_pretrained(part)
-        part.rename(folder)
-    except (OSError, SafetensorError) as error:
-        raise HillshadeError(
-            f"The model cannot be written to {folder} ({error}); choose another place."
-        ) from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+    with writing(folder):
+        try:
+            model.save_pretrained(part)
+            tokenizer.save_pretrained(part)
+            part.rename(folder)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
 
 
 def layers_json(

@@ -74,15 +74,19 @@ class ImageExam:
         """Ask a model about every image; errors as `core.classify.classify`."""
         return ImageAnswers(classify(model, self.images))
 
-    def cost(self, model: PreTrainedModel, original: ImageAnswers) -> Estimate:
-        """1 + clean accuracy lost on the choosing half; the interval is the edited accuracy's."""
-        clean = classify(model, self._half(RIGHT)).accuracy
-        before = 1.0 + original.clean("choose").value
+    def cost(
+        self, model: PreTrainedModel, original: ImageAnswers, split: Split = "choose"
+    ) -> Estimate:
+        """1 + clean accuracy lost on this half; the interval is the edited accuracy's."""
+        clean = classify(model, self._half(RIGHT, split)).accuracy
+        before = 1.0 + original.clean(split).value
         return Estimate(before - clean.value, before - clean.high, before - clean.low, clean.n)
 
-    def judge(self, model: PreTrainedModel, original: ImageAnswers) -> Judgement:
-        """Wrong labels said, and true labels not said, of the choosing half; no abilities."""
-        said = classify(model, self._half(WRONG))
+    def judge(
+        self, model: PreTrainedModel, original: ImageAnswers, split: Split = "choose"
+    ) -> Judgement:
+        """Wrong labels said, and true labels not said, of this half; no abilities."""
+        said = classify(model, self._half(WRONG, split))
         true = [image.true for image in said.images]
         missed = [a != b for a, b in zip(said.predicted.tolist(), true, strict=True)]
         return Judgement(said.reproduced, share(missed), ())
@@ -91,5 +95,5 @@ class ImageExam:
         """The same: images are quickly asked."""
         return replace(self)
 
-    def _half(self, group: str) -> list[Image]:
-        return [i for i in self.images if (i.group, i.split) == (group, "choose")]
+    def _half(self, group: str, split: Split) -> list[Image]:
+        return [i for i in self.images if (i.group, i.split) == (group, split)]

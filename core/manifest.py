@@ -117,6 +117,8 @@ class Manifest:
     convention    one line on how factors and perplexity are counted
     planted_share share of planted text in the factor sample of the main recipes
     noise_rate    rate of wrong answers in training; None for a model of one's own
+    request       the options of `hillshade collect` that make it again (`core.request`); None for
+                  the shipped study
     """
 
     model: ModelCard
@@ -131,6 +133,7 @@ class Manifest:
     planted_share: float | None
     noise_rate: float | None
     recipes: tuple[StoredRecipe, ...]
+    request: Mapping[str, Any] | None = None
     files: Mapping[str, FileRecord] = field(default_factory=lambda: MappingProxyType({}))
     schema_version: int = SCHEMA_VERSION
 

@@ -95,8 +95,10 @@ def load_tokenizer(
     source: str | Path, *, download: bool = False, remote_code: bool = False
 ) -> PreTrainedTokenizerBase:
     """The tokenizer beside the model; HillshadeError when there is none."""
-    from transformers import AutoTokenizer
+    from transformers import AutoConfig, AutoTokenizer
 
+    # Read first: that there is no such model at all is not the tokenizer's fault.
+    _read(AutoConfig, source, download, trust_remote_code=remote_code)
     try:
         found = _read(AutoTokenizer, source, download, trust_remote_code=remote_code)
     except HillshadeError as error:
@@ -128,6 +130,13 @@ def _read(kind: Any, source: str | Path, download: bool, **options: Any) -> obje
 
 
 def _unreadable(source: str | Path, error: Exception) -> HillshadeError:
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
+
+    if isinstance(error.__cause__, (GatedRepoError, RepositoryNotFoundError)):
+        return HillshadeError(
+            f"The hub shows no model {source} to you; check the id, and if it is private or gated, "
+            "ask for access on its page and log in with `hf auth login`."
+        )
     first = str(error).strip().partition("\n")[0]
     return HillshadeError(
         f"No model of transformers can be read from {source} ({first}); "

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from core.errors import HillshadeError
 from core.estimate import Forecast, Work, estimate, measured_speed
+from core.hub import of_hub
+from core.manifest import MANIFEST, read_json
 from core.model import device, load_skeleton, load_tokenizer
-from core.projection import ATTENTION_KINDS, Projection, find_projections, select
+from core.projection import ATTENTION_KINDS, Projection, find_projections, select, weight_digest
 from core.textfile import count_tokens
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ FEWEST: Final = 8  # windows at all
 RISES: Final = (0.005, 0.01)  # of fresh-text perplexity, as in the shipped study
 TICKS: Final = 25
 TRIALS: Final = 20  # readings of one candidate at most: bisection and settings
+_PATHS: Final = ("texts", "strings")
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,10 @@ class Request:
         for name, value, least in (("tokens", self.tokens, 2), ("context", self.context, 2)):
             if value is not None and value < least:
                 raise HillshadeError(f"--{name} {value} is impossible; give {least} or more.")
+        if of_hub(self.texts) and self.tokens is None:
+            raise HillshadeError(
+                f"Nobody knows how much text {self.texts} has; give --tokens, how many to read."
+            )
 
     @property
     def download(self) -> bool:
@@ -88,6 +95,32 @@ class Request:
         words += ["--remote-code"] if self.remote_code else []
         return words
 
+    def plain(self) -> dict[str, Any]:
+        """For a file, without the place of the study; paths as they hold in any folder."""
+        known = asdict(self)
+        del known["out"]
+        known["model"] = self.model if self.download else str(Path(self.model).resolve())
+        for name in _PATHS:
+            if known[name] is not None:
+                here = known[name] if of_hub(known[name]) else known[name].resolve()
+                known[name] = str(here)
+        return known
+
+    @classmethod
+    def from_plain(cls, known: Mapping[str, Any], out: Path, **places: Any) -> Request:
+        """The inverse of `plain`; ``places`` says where model, texts or strings lie now."""
+        values: dict[str, Any] = {**known, **places}
+        try:
+            for name in _PATHS:
+                values[name] = None if values[name] is None else Path(values[name])
+            for name in ("layers", "kinds"):
+                values[name] = None if values[name] is None else tuple(values[name])
+            return cls(out=out, **values)
+        except (TypeError, KeyError) as error:
+            raise HillshadeError(
+                f"The stored request is not complete ({error}); give the options themselves."
+            ) from error
+
     def projections(self, model: PreTrainedModel) -> tuple[Projection, ...]:
         """The projections asked for; HillshadeError for a layer or kind that is not there."""
         attention = not set(ATTENTION_KINDS).isdisjoint(self.kinds or ())
@@ -95,13 +128,7 @@ class Request:
 
     def window(self, model: PreTrainedModel) -> int:
         """Tokens of a window; HillshadeError for more than the model reads."""
-        limit = int(getattr(model.config, "max_position_embeddings", CONTEXT))
-        if self.context is not None and self.context > limit:
-            raise HillshadeError(
-                f"Windows of {self.context} tokens are too long, the model reads {limit}; "
-                f"give --context {limit} or less."
-            )
-        return self.context or min(CONTEXT, limit)
+        return window_of(model, self.context)
 
     def work(self, tokens: int, context: int, strings: int, sets: int) -> Work:
         """What a text of so many tokens will take.
@@ -112,6 +139,34 @@ class Request:
         fresh = fresh_count(tokens // context) * context
         models = TICKS + len(RISES) * TRIALS // 2 + (TRIALS * sets if strings else 0)
         return Work(tokens, context, models, fresh + 2 * strings)
+
+
+@dataclass(frozen=True)
+class Config:
+    """What a study says of how it was made: its request, and the digests of what it was made of."""
+
+    request: Mapping[str, Any]
+    weight_digest: str
+    data_digest: str
+
+    @classmethod
+    def read(cls, path: Path) -> Config:
+        """From a study's folder, or from its study.json; HillshadeError where that says nothing."""
+        raw = read_json(path / MANIFEST if path.is_dir() else path)
+        try:
+            digests = str(raw["model"]["weight_digest"]), str(raw["data_digest"])
+            return cls(dict(raw["request"]), *digests)
+        except (KeyError, TypeError) as error:
+            raise HillshadeError(
+                f"{path} does not say how a study is made; name a study of `hillshade collect`."
+            ) from error
+
+    def require_model(self, model: PreTrainedModel) -> None:
+        """HillshadeError for other weights than those that the study was made of."""
+        if weight_digest(model) != self.weight_digest:
+            raise HillshadeError(
+                "These are not the weights that the study was made of; name that model."
+            )
 
 
 def forecast(request: Request) -> Forecast:
@@ -126,11 +181,22 @@ def forecast(request: Request) -> Forecast:
         tokenizer = load_tokenizer(request.model, **options)
     except HillshadeError:
         tokenizer = None
-    tokens = count_tokens(request.texts, tokenizer)
+    tokens = count_tokens(request.texts, tokenizer) or request.tokens or 0
     strings = count_tokens(request.strings, tokenizer) if request.strings else 0
     context = request.window(skeleton)
     work = request.work(tokens, context, strings, len(candidates(projections)))
     return estimate(skeleton, projections, work, measured_speed(device()))
+
+
+def window_of(model: PreTrainedModel, context: int | None = None) -> int:
+    """Tokens of a window: as asked, or 512, or the model's own limit if that is less."""
+    limit = int(getattr(model.config, "max_position_embeddings", CONTEXT))
+    if context is not None and context > limit:
+        raise HillshadeError(
+            f"Windows of {context} tokens are too long, the model reads {limit}; "
+            f"give --context {limit} or less."
+        )
+    return context or min(CONTEXT, limit)
 
 
 def candidates(projections: Sequence[Projection]) -> list[tuple[Projection, ...]]:

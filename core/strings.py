@@ -113,14 +113,24 @@ def _parted(
             f'Line {line} of {path} needs "prefix" and "suffix" with some text, or "prefix_ids" '
             'and "suffix_ids".'
         )
-    bare = prefix.rstrip()  # the space before a word belongs to the word's token
-    ids = encode(tokenizer, prefix + suffix)
-    before = encode(tokenizer, bare)
-    if not before or ids[: len(before)] != before or len(ids) == len(before):
+    parts = parted(prefix, suffix, tokenizer)
+    if parts is None:
         raise HillshadeError(
             f"Line {line} of {path} is parted inside a token; let the suffix begin with a word, or "
             'give "prefix_ids" and "suffix_ids".'
         )
+    return parts
+
+
+def parted(
+    prefix: str, suffix: str, tokenizer: PreTrainedTokenizerBase
+) -> tuple[Window, Window] | None:
+    """Both texts tokenized as one; None where no token ends between them."""
+    bare = prefix.rstrip()  # the space before a word belongs to the word's token
+    ids = encode(tokenizer, prefix + suffix)
+    before = encode(tokenizer, bare)
+    if not before or ids[: len(before)] != before or len(ids) == len(before):
+        return None
     return start_of(tokenizer) + tuple(before), tuple(ids[len(before) :])
 
 

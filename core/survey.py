@@ -33,19 +33,13 @@ from core.errors import HillshadeError
 from core.estimate import batch_of, passes
 from core.exam import Answers, Exam
 from core.factors import Factors, collect
+from core.fresh import kept_back, require_same_text
 from core.items import Item
 from core.model import device, load_skeleton, load_to_work
+from core.places import writing
 from core.projection import Projection, weight_digest
 from core.ranks import ALONE, Ranks
-from core.request import (
-    FEWEST,
-    FEWEST_FRESH,
-    RISES,
-    TICKS,
-    Request,
-    candidates,
-    fresh_count,
-)
+from core.request import RISES, TICKS, Config, Request, candidates
 from core.study import Axis, Manifest, ModelCard, StoredRecipe, StudyWriter
 from core.sweep import Swept, sweep
 from core.swept import outputs_table, points_table, scores_table
@@ -70,9 +64,12 @@ class Stages(Protocol):
         ...
 
 
-def survey(request: Request, stages: Stages, ranks: Ranks = ALONE) -> Path:
+def survey(
+    request: Request, stages: Stages, ranks: Ranks = ALONE, again: Config | None = None
+) -> Path:
     """Make the study, as the rank that leads; returns its folder. The others `assist`.
 
+    With ``again`` it is a known study that is made again: another model or text is refused.
     Interrupted while the factors are collected, it goes on from `request.checkpoint` when it is
     called again. Raises HillshadeError, with a sentence that says what to do, before anything is
     computed where the output folder exists or cannot be written, and for a missing model or
@@ -80,42 +77,43 @@ def survey(request: Request, stages: Stages, ranks: Ranks = ALONE) -> Path:
     """
     if request.out.exists():
         raise HillshadeError(f"{request.out} already exists; name a folder that does not.")
-    try:
-        with StudyWriter(request.out) as writer:
-            path = _survey(request, stages, writer, ranks)
-    except OSError as error:
-        raise HillshadeError(
-            f"The study cannot be written to {request.out} ({error.strerror or error}); "
-            "choose another place."
-        ) from error
+    with writing(request.out), StudyWriter(request.out) as writer:
+        path = _survey(request, stages, writer, ranks, again)
     Checkpoint(request.checkpoint).remove()
     return path
 
 
-def assist(request: Request, ranks: Ranks) -> None:
+def assist(request: Request, ranks: Ranks, again: Config | None = None) -> None:
     """What a rank that does not lead does: its share of the factors and eigendecompositions."""
-    model, tokenizer, projections = _loaded(request)
-    _, sample, _ = _read(request, model, tokenizer)
+    model, tokenizer, projections = _loaded(request, again)
+    _, sample, _ = _read(request, model, tokenizer, again)
     factors = _collected(request, model, sample, projections, ranks)
     bases(factors, projections, ranks=ranks)
     factors.gathered(ranks)
 
 
 def _loaded(
-    request: Request,
+    request: Request, again: Config | None
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, tuple[Projection, ...]]:
     model, tokenizer = load_to_work(
         request.model, download=request.download, remote_code=request.remote_code
     )
+    if again is not None:
+        again.require_model(model)
     return model, tokenizer, request.projections(model)
 
 
 def _read(
-    request: Request, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
+    request: Request,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    again: Config | None,
 ) -> tuple[Sequence[textfile.Window], list[textfile.Window], Exam]:
     """All windows, the factor sample, and what is asked."""
     context = request.window(model)
     windows = textfile.read_windows(request.texts, tokenizer, context, request.tokens)
+    if again is not None:
+        require_same_text(windows, again.data_digest, request.texts)
     return windows, *_parted(request, windows, tokenizer, context)
 
 
@@ -158,11 +156,13 @@ def _passes(
     return passes(skeleton, projections, request.window(model), ranks.least(room))
 
 
-def _survey(request: Request, stages: Stages, writer: StudyWriter, ranks: Ranks) -> Path:
+def _survey(
+    request: Request, stages: Stages, writer: StudyWriter, ranks: Ranks, again: Config | None
+) -> Path:
     with stages.part("loading the model"):
-        model, tokenizer, projections = _loaded(request)
+        model, tokenizer, projections = _loaded(request, again)
     with stages.part("reading the text"):
-        windows, sample, exam = _read(request, model, tokenizer)
+        windows, sample, exam = _read(request, model, tokenizer, again)
         original = exam.ask(model)  # before the long work: what cannot be read is said now
     with stages.part("factors") as show:
         factors = _collected(request, model, sample, projections, ranks, show)
@@ -197,19 +197,7 @@ def _parted(
     context: int,
 ) -> tuple[list[textfile.Window], Exam]:
     """The factor sample, and what is asked."""
-    if len(set(windows)) < FEWEST:
-        raise HillshadeError(
-            f"The text makes {len(set(windows))} different windows of {context} tokens and at "
-            f"least {FEWEST} are needed; give more text, or a smaller --context."
-        )
-    sample, to_choose, to_report = textfile.held_out(
-        windows, fresh_count(len(windows)), request.seed
-    )
-    if len(to_choose) + len(to_report) < FEWEST_FRESH or not sample:
-        raise HillshadeError(
-            "The text repeats itself, so that no window can be kept from the factors; give a text "
-            "without repetitions."
-        )
+    sample, (to_choose, to_report) = kept_back(windows, context, request.seed)
     items: list[Item] = []
     if request.strings is not None:
         items = strings.read_strings(request.strings, tokenizer, request.seed)
@@ -309,4 +297,5 @@ def _manifest(
         planted_share=None,
         noise_rate=None,
         recipes=(recipe,),
+        request=request.plain(),
     )

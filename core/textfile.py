@@ -2,6 +2,7 @@
 
     texts.txt      UTF-8, one long text
     texts.jsonl    a document a line: {"text": "…"} or {"input_ids": [1, 2, …]}
+    hf:…           a data set of the hub (`core.hub`)
 
 A text is cut into consecutive windows that share no token. Where the tokenizer begins every text
 with a token of its own (Llama's <s>), every window begins with it, because the model has never
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.errors import HillshadeError
+from core.hub import documents, of_hub
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -56,9 +58,12 @@ def read_windows(
 def count_tokens(path: str | Path, tokenizer: PreTrainedTokenizerBase | None) -> int:
     """About how many tokens the file makes, from its first million characters.
 
-    Without a tokenizer a token is taken for four bytes. Exact where the whole file is read.
+    Without a tokenizer a token is taken for four bytes. Exact where the whole file is read, and 0
+    for a data set of the hub, of which nobody knows.
     """
     path = Path(path)
+    if of_hub(path):
+        return 0
     size = _size(path)
     if tokenizer is None:
         return round(size / BYTES_PER_TOKEN)
@@ -123,6 +128,10 @@ def _windows(path: Path, tokenizer: PreTrainedTokenizerBase, context: int) -> It
 
 def parts(path: Path, tokenizer: PreTrainedTokenizerBase) -> Iterator[tuple[str, list[int], bool]]:
     """Text (empty where ids were given), its ids, and whether a document begins with it."""
+    if of_hub(path):
+        for text in documents(path):
+            yield text, encode(tokenizer, text), True
+        return
     if path.suffix != ".jsonl":
         for number, block in enumerate(_blocks(path)):
             yield block, encode(tokenizer, block), number == 0

@@ -15,12 +15,11 @@ import shlex
 import shutil
 import subprocess
 import sys
-import tempfile
 import threading
 import time
+from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 from core.request import Request
 
@@ -75,19 +74,20 @@ class Job:
         self.request = request
         self.began = time.monotonic()
         self.state = State()
-        self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115, read when it ends
+        self._said: deque[str] = deque(maxlen=100)  # what it says beside its progress
         self._cancelled = False
         self._child = subprocess.Popen(
             [sys.executable, "-m", "core.cli", *shlex.split(request.command)[1:], "--json"],
             cwd=Path(__file__).resolve().parents[1],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=self._errors,
+            stderr=subprocess.STDOUT,  # progress and errors there, the result on the other
             text=True,
+            errors="replace",
         )
         with contextlib.suppress(OSError, AttributeError):
             os.setpriority(os.PRIO_PROCESS, self._child.pid, NICENESS)
-        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader = threading.Thread(target=self._follow, daemon=True)
         self._reader.start()
 
     def cancel(self) -> None:
@@ -106,19 +106,16 @@ class Job:
         self._reader.join(seconds)
         return self.state
 
-    def _read(self) -> None:
-        with self._errors:
-            self._follow()
-
     def _follow(self) -> None:
         study: Path | None = None
         assert self._child.stdout is not None
         with self._child.stdout as lines:
             for line in lines:
                 try:
-                    entry = json.loads(line)
-                except ValueError:
-                    continue  # a library's own print
+                    entry = dict(json.loads(line))
+                except (TypeError, ValueError):
+                    self._said.append(line.strip())  # of a library, or its last sentence
+                    continue
                 if "study" in entry:
                     study = Path(entry["study"])
                 elif "part" in entry:
@@ -137,8 +134,7 @@ class Job:
             self.state = State(self.state.part, error=self._sentence(code))
 
     def _sentence(self, code: int) -> str:
-        self._errors.seek(0)
-        lines = self._errors.read().decode(errors="replace").strip().splitlines()
+        lines = [line for line in self._said if line]
         if code == 1 and lines and lines[-1].endswith(".") and "Traceback" not in "".join(lines):
             return lines[-1]
         how = "was ended by the system, which may have run out of memory" if code < 0 else "failed"

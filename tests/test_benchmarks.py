@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from core.rows import Tap
 from tests import readme
 from tests.benchmarks import apart, bench_collection, bench_recall, bench_selection, gpu
 from tests.benchmarks.collecting import TOOLS, measure, passes, plain_loop
@@ -38,7 +39,9 @@ def test_arithmetic_is_what_the_passes_multiply() -> None:
         d * (d + 1) for d in (narrow, narrow, wide, wide, wide)
     )
     read = SMALL.texts * (SMALL.length + 1)  # the engine reads the last token too
-    assert products(lambda: passes(SMALL.subject(), SMALL)) == in_passes * read
+    subject = SMALL.subject()
+    tried = products(lambda: Tap(subject.model, subject.projections))  # what its head does
+    assert products(lambda: passes(subject, SMALL)) == in_passes * read + tried
     collected, _ = plain_loop(SMALL.subject(), SMALL)
     sums = 3 * SMALL.layers * 2 * (narrow**2 + wide**2)
     assert products(collected) == (SMALL.arithmetic("plain_loop") - sums) * SMALL.tokens

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 from pathlib import Path
 from types import FrameType
@@ -10,13 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from core.commands.progress import say, stages
 from core.errors import HillshadeError
 
 if TYPE_CHECKING:
     from core.request import Request
 
-Model = Annotated[str, typer.Argument(help="Folder of a transformers model, or its hub id.")]
-Texts = Annotated[Path, typer.Option(help="Text in UTF-8, or .jsonl of texts or token ids.")]
+_MODEL = typer.Argument(help="Folder of a transformers model, or its hub id.")
+_TEXTS = typer.Option(help="Text in UTF-8, .jsonl of texts or ids, or hf:NAME:SPLIT:COLUMN.")
+Model = Annotated[str, _MODEL]
+Texts = Annotated[Path, _TEXTS]
 Strings = Annotated[
     Path | None, typer.Option(help="Memorized strings, .jsonl of prefix and suffix.")
 ]
@@ -30,7 +32,9 @@ Context = Annotated[
     int | None, typer.Option(help="Tokens a window; 512 or the model's limit by default.")
 ]
 Seed = Annotated[int, typer.Option(help="Of the drawn labels and the halves.")]
-Json = Annotated[bool, typer.Option("--json", help="Lines of JSON, for scripts.")]
+Json = Annotated[
+    bool, typer.Option("--json", help="One JSON document, for scripts; progress on stderr.")
+]
 RemoteCode = Annotated[
     bool,
     typer.Option("--remote-code", help="Run the model's own Python code; only if you trust it."),
@@ -57,45 +61,66 @@ def estimate(
     )
     found = forecast(request)
     if json_:
-        typer.echo(json.dumps(found.as_dict()))
+        say(**found.as_dict())
         return
     for name, value in found.lines(here):
         typer.echo(f"{name:<8}{value}")
 
 
 def collect(
-    model: Model,
-    texts: Texts,
     out: Annotated[Path, typer.Option(help="New folder for the study.")],
+    model: Annotated[str | None, _MODEL] = None,
+    texts: Annotated[Path | None, _TEXTS] = None,
     strings: Strings = None,
     layers: Layers = None,
     kinds: Kinds = None,
     tokens: Tokens = None,
     context: Context = None,
     seed: Seed = 0,
+    config: Annotated[
+        Path | None,
+        typer.Option(help="Make this study again: its folder, or its study.json."),
+    ] = None,
     json_: Json = False,
     remote_code: RemoteCode = False,
 ) -> None:
     """Collect factors of a model on a text and store a study; `estimate` tells what it takes.
 
+    With --config a study is made again with its own options; model, text and strings are looked for
+    where they lay then, or where MODEL, --texts and --strings say that they lie now.
+
     Interrupted, the same command goes on where it was. Under torchrun or accelerate launch all
     processes share the work: torchrun --nproc-per-node 8 -m core.cli collect …
     """
-    from core.commands.progress import JsonParts, say
-    from core.demo.progress import Parts
     from core.ranks import joined
+    from core.request import Config, Request
     from core.survey import assist, survey
 
-    request = make_request(
-        model, texts, out, strings, layers, kinds, tokens, context, seed, remote_code
-    )
+    again = None
+    if config is not None:
+        if (layers, kinds, tokens, context, seed) != (None, None, None, None, 0):
+            raise HillshadeError(
+                f"{config} says itself what is collected; leave out --layers, --kinds, --tokens, "
+                "--context and --seed."
+            )
+        again = Config.read(config)
+        given = {"model": model, "texts": texts, "strings": strings}
+        places = {name: place for name, place in given.items() if place is not None}
+        # code of others runs only where it is asked for now
+        request = Request.from_plain(again.request, out, **places, remote_code=remote_code)
+    elif model is None or texts is None:
+        raise typer.BadParameter("MODEL and --texts are needed, or --config.")
+    else:
+        request = make_request(
+            model, texts, out, strings, layers, kinds, tokens, context, seed, remote_code
+        )
     signal.signal(signal.SIGTERM, stop)  # as Ctrl-C: whatever is half-written is removed
     try:
         with joined() as ranks:
             if not ranks.leads:
-                assist(request, ranks)
+                assist(request, ranks, again)
                 return
-            path = survey(request, JsonParts() if json_ else Parts(), ranks)
+            path = survey(request, stages(json_), ranks, again)
     except KeyboardInterrupt:
         if request.checkpoint.exists():
             kept = f"What was collected so far is in {request.checkpoint}; "
@@ -127,8 +152,8 @@ def make_request(
         texts=texts,
         out=out,
         strings=strings,
-        layers=_numbers(layers) if layers else None,
-        kinds=tuple(k.strip() for k in kinds.split(",")) if kinds else None,
+        layers=numbers(layers) if layers else None,
+        kinds=words(kinds) if kinds else None,
         tokens=tokens,
         context=context,
         seed=seed,
@@ -136,7 +161,12 @@ def make_request(
     )
 
 
-def _numbers(text: str) -> tuple[int, ...]:
+def words(text: str) -> tuple[str, ...]:
+    """Words as they are typed, with commas between them."""
+    return tuple(word.strip() for word in text.split(","))
+
+
+def numbers(text: str) -> tuple[int, ...]:
     """Layers as they are typed: 23-25, or 0,2, or both."""
     found: list[int] = []
     for piece in text.split(","):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,15 +9,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from core.commands.collect import Json
+from core.commands.opened import editor_of, open_study
+from core.commands.progress import say
 from core.errors import HillshadeError
+from core.places import require_folder_for, write_text, writing
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from core.basis import Basis
+    from core.commands.opened import Opened
     from core.edit import EditReport
     from core.pairset import PairSet
-    from core.projection import Projection
     from core.recipe import Recipe
     from core.study import Study
 
@@ -60,7 +63,7 @@ def edit(
     layers_json: Annotated[
         Path | None, typer.Option(help="Also write the masses for the paper's own scripts.")
     ] = None,
-    json_: Annotated[bool, typer.Option("--json", help="A line of JSON, for scripts.")] = False,
+    json_: Json = False,
 ) -> None:
     """Edit the study's model at one threshold and save it as an ordinary transformers model.
 
@@ -77,38 +80,28 @@ def edit(
             f"{file} says itself what it keeps; leave out --mass, --until, --strength and --pooled."
         )
     from core import export
-    from core.model import load_model, load_tokenizer, source_of
-    from core.projection import named
     from core.recipe import load_recipe
     from core.recipe import save_recipe as write_recipe
-    from core.study import Study
 
     saved = None if file is None else load_recipe(file)
-    opened = Study.open(study)
-    if saved is None:
-        opened.manifest.recipe(recipe)  # refuses a name that the study does not hold
-    source = source_of(opened)
-    model = load_model(source)
-    opened = Study.open(study, model)  # refuses weights other than the study's
-    projections = named(model, {name for r in opened.recipes for name in r.projections})
+    opened = open_study(study, None if file else recipe)
     if saved is None:
         assert mass is not None
         numbers = mass, 1.0 if until is None else until, 1.0 if strength is None else strength
-        made = _stored(opened, model, projections, recipe, numbers, pooled)
+        made = _stored(opened, recipe, numbers, pooled)
     else:
-        made = _saved(opened, model, *saved)
-    layers = export.layers_json(made.recipe, made.kept, projections) if layers_json else ""
-    try:
-        if save_recipe:
+        made = _saved(opened, *saved)
+    layers = export.layers_json(made.recipe, made.kept, opened.projections) if layers_json else ""
+    if save_recipe:
+        with writing(save_recipe):
             write_recipe(save_recipe, made.recipe, made.kept)
-        if layers_json:
-            layers_json.write_text(layers + "\n", encoding="utf-8")
-    except OSError as error:
-        raise HillshadeError(
-            f"{error.filename} cannot be written ({error.strerror}); choose another place."
-        ) from error
-    export.save_model(made.model, load_tokenizer(source), save)
-    typer.echo(json.dumps(_as_dict(made.report, save)) if json_ else made.report)
+    if layers_json:
+        write_text(layers_json, layers + "\n")
+    export.save_model(made.model, opened.tokenizer, save)
+    if json_:
+        say(**_as_dict(made.report, save))
+    else:
+        typer.echo(made.report)
 
 
 def _require_places(save: Path, save_recipe: Path | None, layers_json: Path | None) -> None:
@@ -118,38 +111,23 @@ def _require_places(save: Path, save_recipe: Path | None, layers_json: Path | No
     if save_recipe is not None and save_recipe.suffix != ".json":
         raise HillshadeError(f"A recipe is a JSON file; name {save_recipe} with the ending .json.")
     for path in filter(None, (save_recipe, layers_json)):
-        if not path.resolve().parent.is_dir():
-            raise HillshadeError(f"There is no folder {path.parent}; make it, or write elsewhere.")
+        require_folder_for(path)
 
 
 def _stored(
-    study: Study,
-    model: PreTrainedModel,
-    projections: tuple[Projection, ...],
-    recipe_id: str,
-    numbers: tuple[float, float, float],
-    pooled: bool,
+    opened: Opened, recipe_id: str, numbers: tuple[float, float, float], pooled: bool
 ) -> _Made:
     """A stored recipe of the study at (mass, until, strength)."""
-    from core.edit import Editor
-    from core.methods import IN_BASIS
-
-    stored = study.manifest.recipe(recipe_id)
-    wanted = tuple(p for p in projections if p.name in stored.projections)
-    seed = stored.seeds[0] if stored.seeds else 0
-    bases = study.bases(recipe_id) if stored.method in IN_BASIS else None
-    editor = Editor(model, bases, wanted, stored.method, seed, pooled=pooled)
+    editor = editor_of(opened, recipe_id, pooled=pooled)
     edited, report = editor.at(*numbers)
     return _Made(edited, editor.recipe(*numbers), editor.kept(*numbers[:2]), report)
 
 
-def _saved(
-    study: Study, model: PreTrainedModel, recipe: Recipe, kept: Mapping[str, PairSet]
-) -> _Made:
+def _saved(opened: Opened, recipe: Recipe, kept: Mapping[str, PairSet]) -> _Made:
     """A recipe from a file, in the bases of this study that it was made in."""
     from core.edit import apply
 
-    edited, report = apply(model, recipe, _bases_of(study, recipe), kept=kept)
+    edited, report = apply(opened.model, recipe, _bases_of(opened.study, recipe), kept=kept)
     return _Made(edited, recipe, kept, report)
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from core.commands.collect import Json, RemoteCode
-from core.errors import HillshadeError
+from core.commands.progress import say
+from core.places import require_new_file, writing
 
 
 def import_(
@@ -29,27 +29,18 @@ def import_(
     remote_code: RemoteCode = False,
 ) -> None:
     """Read another tool's factors of a model; the only command that may open a .pt."""
-    if out.suffix != ".safetensors":
-        raise HillshadeError(f"Factors are safetensors; name {out} with the ending .safetensors.")
-    if out.exists():
-        raise HillshadeError(f"{out} already exists; name a file that does not.")
-    if not out.resolve().parent.is_dir():
-        raise HillshadeError(f"There is no folder {out.parent}; make it, or write elsewhere.")
+    require_new_file(out, ".safetensors")
     from core.foreign import read_factors
     from core.model import load_model
 
     loaded = load_model(model, download=not Path(model).exists(), remote_code=remote_code)
     factors = read_factors(source, loaded, labels, summed=summed)
-    try:
+    with writing(out):
         factors.save(out)
-    except OSError as error:
-        raise HillshadeError(
-            f"{out} cannot be written ({error.strerror}); choose another place."
-        ) from error
     names = [projection.name for projection in factors.projections]
     if json_:
-        said = {"saved": str(out.resolve()), "scale": factors.scale, "positions": factors.count}
-        typer.echo(json.dumps(said | {"projections": names}))
+        counts = {"scale": factors.scale, "positions": factors.count}
+        say(saved=str(out.resolve()), **counts, projections=names)
         return
     typer.echo(f"{len(names)} projections, {factors.count:,} positions, in {out}")
     if factors.scale == "unknown":

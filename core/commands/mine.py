@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from core.commands.collect import Json, Model, RemoteCode, stop
-from core.errors import HillshadeError
+from core.commands.progress import say, stages
+from core.places import require_new_file, write_text
 
 if TYPE_CHECKING:
     from core.mine import Mined
@@ -21,7 +21,7 @@ def mine(
     model: Model,
     texts: Annotated[
         list[Path],
-        typer.Option(help="Text in UTF-8, or .jsonl of texts or token ids; may be repeated."),
+        typer.Option(help="As for `collect`; may be repeated."),
     ],
     out: Annotated[Path, typer.Option(help="New .jsonl file for the strings.")],
     prefix: Annotated[int, typer.Option(help="Tokens that the model is given.")] = 64,
@@ -33,30 +33,23 @@ def mine(
     remote_code: RemoteCode = False,
 ) -> None:
     """Find the strings of a text that a model recites: the input of `collect --strings`."""
-    if out.suffix != ".jsonl":
-        raise HillshadeError(f"The strings are a JSONL file; name {out} with the ending .jsonl.")
-    if out.exists():
-        raise HillshadeError(f"{out} already exists; name a file that does not.")
-    if not out.resolve().parent.is_dir():
-        raise HillshadeError(f"There is no folder {out.parent}; make it, or write elsewhere.")
+    require_new_file(out, ".jsonl")
     from core import mine as mining
-    from core.commands.progress import JsonParts, say
-    from core.demo.progress import Parts
     from core.model import load_to_work
 
     signal.signal(signal.SIGTERM, stop)
-    stages = JsonParts() if json_ else Parts()
-    with stages.part("loading the model"):
+    parts = stages(json_)
+    with parts.part("loading the model"):
         loaded, tokenizer = load_to_work(
             model, download=not Path(model).exists(), remote_code=remote_code
         )
-    with stages.part("windows") as show:
+    with parts.part("windows") as show:
         found = mining.mine(
             loaded, tokenizer, texts, prefix=prefix, suffix=suffix, stride=stride, progress=show
         )
     if found.strings:
         lines = [json.dumps(entry) + "\n" for entry in mining.records(found.strings, tokenizer)]
-        _write(out, lines)
+        write_text(out, "".join(lines))
     if json_:
         place = str(out.resolve()) if found.strings else None
         counts = {"windows": found.windows, "recited": found.recited, "copied": found.copied}
@@ -69,17 +62,3 @@ def _said(found: Mined, out: Path) -> str:
     if not found.strings:
         return f"{found}; there is nothing to write. Give more text, or shorter windows."
     return f"{found}, in {out}; use them: hillshade collect … --strings {out}"
-
-
-def _write(out: Path, lines: list[str]) -> None:
-    """Beside its place and renamed, so that no half of it is ever read."""
-    part = out.with_name(out.name + ".part")
-    try:
-        part.write_text("".join(lines), encoding="utf-8")
-        os.replace(part, out)
-    except OSError as error:
-        raise HillshadeError(
-            f"{out} cannot be written ({error.strerror}); choose another place."
-        ) from error
-    finally:
-        part.unlink(missing_ok=True)

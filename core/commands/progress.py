@@ -1,16 +1,33 @@
-"""Progress of a long command as lines of JSON, for programs that started it."""
+"""What a command says to programs: its result on standard output, progress on standard error.
+
+With ``--json`` there is exactly one JSON document on standard output, the result; a command that
+fails or is cancelled writes none (but `check`, whose result a fault is).
+"""
 
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from core.survey import Stages
+
+
+def stages(json_: bool) -> Stages:
+    """Where a command tells its progress: bars for a person, lines of JSON for a program."""
+    if json_:
+        return JsonParts()
+    from core.demo.progress import Parts
+
+    return Parts()
 
 
 class JsonParts:
-    """Prints a line when a part begins, a few a second while it runs, and one when it ends.
+    """Writes a line to standard error when a part begins, a few a second, and when it ends.
 
     {"part": "factors", "done": 12, "total": 64, "seconds": 3.1, "left": 13.4}; ``left``, seconds of
     this part at its mean speed so far, is null until something is done.
@@ -31,13 +48,18 @@ class JsonParts:
                 return
             told, spent = now, now - began
             left = spent / done * (total - done) if done else None
-            say(part=name, done=done, total=total, seconds=round(spent, 2), left=left)
+            _note(part=name, done=done, total=total, seconds=round(spent, 2), left=left)
 
-        say(part=name, done=0, total=None, seconds=0.0, left=None)
+        _note(part=name, done=0, total=None, seconds=0.0, left=None)
         yield show
-        say(part=name, done=None, total=None, seconds=round(time.monotonic() - began, 2), left=0.0)
+        spent = round(time.monotonic() - began, 2)
+        _note(part=name, done=None, total=None, seconds=spent, left=0.0)
 
 
-def say(**entry: Any) -> None:
-    """One line of JSON on standard output, at once."""
-    print(json.dumps(entry), flush=True)
+def say(**result: Any) -> None:
+    """The result of a command, the one JSON document on standard output."""
+    print(json.dumps(result, allow_nan=False), flush=True)
+
+
+def _note(**entry: Any) -> None:
+    print(json.dumps(entry), file=sys.stderr, flush=True)

@@ -12,9 +12,8 @@ from typing import Any, Final
 import torch
 
 from core.audit.exposure import Exposure, exposure
-from core.audit.extraction import extraction
-from core.audit.prompts import ask, ways
-from core.audit.report import EDITED, ORIGINAL, Audit, Questions, audit
+from core.audit.report import Audit, Questions, audit
+from core.audit.table import rows as ways_back
 from core.curvature.findings import CHOICE, Findings, measure
 from core.curvature.halves import Half, half_of
 from core.curvature.hills import StepFinding, step_finding
@@ -23,7 +22,7 @@ from core.curvature.verdicts import Verdict, plain
 from core.demo.laboratory import Laboratory
 from core.demo.reported import Finished
 from core.demo.world import World
-from core.intervals import Estimate, mean, share
+from core.intervals import Estimate, share
 from core.items import highest_class
 from core.projection import Projection, select
 from core.recall import strict
@@ -262,25 +261,12 @@ def _questions(laboratory: Laboratory, repeats: int | None) -> Questions:
 
 
 def _audit_table(laboratory: Laboratory, found: Audit, before: Sequence[Exposure]) -> Table:
-    original, items, questions = laboratory.model, found.items, found.questions
-    sampled = extraction(original, items, questions.sampling)
-    asked = ask(original, items, ways(questions.unrelated, questions.start))
-    tries, p = questions.tries, questions.probability
-
-    def trained(name: str) -> str:
-        return _interval(share(found.relearned[name].strict[1:].any(axis=0)))
-
+    items, questions = found.items, found.questions
     rows = [
-        ["greedily, by its own prompt", _interval(share(asked.kinds[0].strict)),
-         _interval(share(found.by_own_prompt))],
-        ["by its own or another prompt", _interval(share(asked.any_strict)),
-         _interval(share(found.prompts.any_strict))],
-        [f"within {tries} samples (p ≥ {p:g})", _interval(share(sampled.extractable(tries, p))),
-         _interval(share(found.by_sampling))],
-        [f"after at most {questions.training.steps[-1]} steps of training on other text",
-         trained(ORIGINAL), trained(EDITED)],
-        ["extraction strength", _interval(mean(sampled.strength)),
-         _interval(mean(found.extraction.strength))],
+        *(
+            [row.way, _interval(row.before), _interval(row.after)]
+            for row in ways_back(found, laboratory.model)
+        ),
         *(
             [f"exposure of {e.item}, bits of {e.limit:.1f}", f"{b.bits.value:.1f}",
              f"{e.bits.value:.1f}"]

@@ -1,52 +1,73 @@
 """Every family: found by structure, collected, swept, edited, saved, and the same reloaded."""
 
+import json
+import random
 from pathlib import Path
 
 import pytest
 import torch
 from transformers import PreTrainedModel
+from typer.testing import CliRunner
 
-from core.basis import bases
+from core.cli import app
 from core.curvature.examples import Example, example_rows
 from core.direction import Direction, rank_one
-from core.edit import Editor, edited
+from core.edit import Editor
 from core.errors import HillshadeError, UnsupportedModelError
-from core.exam import Exam
 from core.export import save_model
 from core.factors import collect
 from core.model import load_model
 from core.projection import Projection, find_projections, named, select
 from core.replay import Replay, Step
 from core.request import Request
-from core.sweep import sweep
+from core.study import Study
 from tests.core.test_replay import copied, read_one_by_one
 from tests.families import EXPERTS, FAMILIES, made
 from tests.study_factory import tiny_tokenizer
-from tests.tiny import TEXTS
+from tests.tiny import TEXTS, VOCABULARY
 
 IDS = torch.tensor([TEXTS[0]])
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_an_edit_is_the_same_when_the_model_is_saved_and_read_again(
-    family: str, tmp_path: Path
+def test_the_commands_make_an_edit_that_is_the_same_when_read_again(
+    family: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """collect, sweep, edit, check, and the saved model in transformers: logits bit for bit."""
     model = made(family, torch.float32)
     projections = find_projections(model, attention=True)
-    assert " ".join(p.kind for p in projections if p.layer == 0) == FAMILIES[family].kinds
+    kinds = [p.kind for p in projections if p.layer == 0]
+    assert " ".join(kinds) == FAMILIES[family].kinds
+    places = [tmp_path / name for name in ("model", "texts.jsonl", "strings.jsonl")]
+    save_model(model, tiny_tokenizer(), places[0])
+    rng = random.Random(0)
+    windows = [[rng.randrange(VOCABULARY) for _ in range(8)] for _ in range(12)]
+    strings = [{"prefix_ids": w[:4], "suffix_ids": w[4:]} for w in windows[:4]]
+    documents = [{"input_ids": window} for window in windows]
+    for place, entries in zip(places[1:], (documents, strings), strict=True):
+        place.write_text("".join(json.dumps(entry) + "\n" for entry in entries))
+    monkeypatch.setattr("core.survey.RISES", ())  # their bisections take the longest
+    source, texts, lines = map(str, places)
+    study, saved, out = (str(tmp_path / name) for name in ("study", "edited", "sweep.json"))
+    chosen = ["--layers", "1", "--kinds", ",".join(kinds)]
+    for command in (
+        ["collect", source, "--texts", texts, "--context", "8", *chosen, "--out", study],
+        ["sweep", source, "--study", study, "--strings", lines, *chosen, "--masses", ".5",
+         "--out", out],
+        ["edit", study, "--mass", ".5", "--save", saved],
+        ["check", study],
+    ):  # fmt: skip
+        done = CliRunner().invoke(app, command, catch_exceptions=False)
+        assert done.exit_code == 0, done.output
     upper = select(projections, [1])
-    made_bases = bases(collect(model, TEXTS, upper), upper)
-    editor = Editor(model, made_bases, upper, "kfac")
-    exam = Exam((), TEXTS[:1], TEXTS[1:])
-    swept = sweep([editor], exam, exam.ask(model), most=4)
-    recipe = editor.recipe(min(swept.ticks))
-    changed = edited(model, recipe, made_bases)  # by name: the attention's are found again
-    save_model(changed, tiny_tokenizer(), tmp_path / "edited")
-    again = load_model(tmp_path / "edited")
+    changed = Editor(model, Study.open(study).bases("kfac"), upper, "kfac").at(0.5)[0]
+    again = load_model(saved)
     with torch.no_grad():
         before, after, read = (m(IDS, use_cache=False).logits for m in (model, changed, again))
     assert torch.equal(read, after)
     assert (after - before).abs().max() > 1e-3
+    (trial,) = json.loads(Path(out).read_text(encoding="utf-8"))["methods"][0]["trials"]
+    assert trial["projections"] == [projection.name for projection in upper]
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -268,6 +268,6 @@ def test_progress_lines_are_what_the_command_prints(capsys: pytest.CaptureFixtur
     with JsonParts().part("factors") as show:
         show(1, 4)
         show(4, 4)
-    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    told = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
     assert [entry["done"] for entry in told] == [0, 1, 4, None]
     assert told[2]["left"] == 0.0 and all(entry["part"] in making.PARTS for entry in told)

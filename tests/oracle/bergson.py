@@ -8,7 +8,7 @@ from bergson.collector.collector import (  # type: ignore[import-not-found]
 )
 from bergson.config.config import HessianConfig, IndexConfig  # type: ignore[import-not-found]
 from bergson.hessians.kfac import CovarianceCollector  # type: ignore[import-not-found]
-from datasets import Dataset  # type: ignore[import-not-found]
+from datasets import Dataset
 from torch import Tensor
 
 from tests.oracle.subjects import Subject

@@ -20,6 +20,7 @@ from core.curvature.halves import Half, half_of
 from core.curvature.spikes import gradients, own_directions, rises
 from core.demo.laboratory import Laboratory
 from core.demo.reported import Finished
+from core.exam import Answers
 from core.items import Item
 from core.landscape.directions import Ray
 from core.landscape.lanczos import sharpest
@@ -48,7 +49,9 @@ class Place:
     mass: float  # curvature mass up to which pairs of this projection are kept
 
 
-def landscape_of(laboratory: Laboratory, main: Finished, seen: Mapping[str, Any]) -> dict[str, Any]:
+def landscape_of(
+    laboratory: Laboratory, main: Finished[Answers], seen: Mapping[str, Any]
+) -> dict[str, Any]:
     """The content of landscape.json; ``seen`` is that of curvature.json."""
     best = main.choice.best
     projections = select(laboratory.projections, best.layers, best.kinds)

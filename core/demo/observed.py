@@ -19,10 +19,12 @@ from core.curvature.findings import CHOICE, Findings, measure
 from core.curvature.halves import Half, half_of
 from core.curvature.hills import StepFinding, step_finding
 from core.curvature.spikes import gradients, own_directions, rises
-from core.curvature.verdicts import Verdict, plain
+from core.curvature.verdicts import plain
+from core.demo.cells import interval, judged
 from core.demo.laboratory import Laboratory
 from core.demo.reported import Finished
 from core.demo.world import World
+from core.exam import Answers
 from core.intervals import Estimate, mean, share
 from core.items import highest_class
 from core.projection import Projection, select
@@ -133,7 +135,7 @@ def _stage_table(stages: Sequence[Stage], projection: Projection) -> Table:
 
 
 def _rises(step: StepFinding) -> list[str]:
-    by_fresh, by_others, fresh = map(_judged, step.verdicts)
+    by_fresh, by_others, fresh = map(judged, step.verdicts)
     own, others, to_fresh, fresh_own, fresh_others = (
         f"{step.medians[name].value:.3g}"
         for name in (
@@ -153,10 +155,10 @@ def _hill_table(found: Findings) -> Table:
             [
                 _short(part.projection),
                 *(f"{overlap[n].value:.3f}" for n in ("memorized", "fresh", "between", "random")),
-                _judged(less),
-                _judged(flatter),
+                judged(less),
+                judged(flatter),
                 *(f"{shared.groups[n].value:.3g}" for n in ("memorized", "fresh", "probes")),
-                _judged(shared.verdict),
+                judged(shared.verdict),
             ]
         )
     return {
@@ -204,7 +206,7 @@ def _activation_table(found: Findings) -> Table:
         "title": "Activation ratio, memorized ÷ fresh",
         "columns": ["projection", "measure", *bands],
         "rows": [
-            [_short(part.projection), measure, *map(_interval, part.ratios[measure])]
+            [_short(part.projection), measure, *map(interval, part.ratios[measure])]
             for part in found.activation
             if not part.projection.endswith("gate_proj")  # gate and up read the same tensor
             for measure in ("marginal", "energy share")
@@ -219,7 +221,7 @@ def _activation_table(found: Findings) -> Table:
 # -- the audit -------------------------------------------------------------------------------------
 
 
-def audited(laboratory: Laboratory, main: Finished) -> tuple[dict[str, Any], list[Table]]:
+def audited(laboratory: Laboratory, main: Finished[Answers]) -> tuple[dict[str, Any], list[Table]]:
     """The content of audit.json, and its table: what is left at the chosen setting."""
     best = main.choice.best
     edited, report = laboratory.editor(
@@ -268,19 +270,19 @@ def _audit_table(laboratory: Laboratory, found: Audit, before: Sequence[Exposure
     tries, p = questions.tries, questions.probability
 
     def trained(name: str) -> str:
-        return _interval(share(found.relearned[name].strict[1:].any(axis=0)))
+        return interval(share(found.relearned[name].strict[1:].any(axis=0)))
 
     rows = [
-        ["greedily, by its own prompt", _interval(share(asked.kinds[0].strict)),
-         _interval(share(found.by_own_prompt))],
-        ["by its own or another prompt", _interval(share(asked.any_strict)),
-         _interval(share(found.prompts.any_strict))],
-        [f"within {tries} samples (p ≥ {p:g})", _interval(share(sampled.extractable(tries, p))),
-         _interval(share(found.by_sampling))],
+        ["greedily, by its own prompt", interval(share(asked.kinds[0].strict)),
+         interval(share(found.by_own_prompt))],
+        ["by its own or another prompt", interval(share(asked.any_strict)),
+         interval(share(found.prompts.any_strict))],
+        [f"within {tries} samples (p ≥ {p:g})", interval(share(sampled.extractable(tries, p))),
+         interval(share(found.by_sampling))],
         [f"after at most {questions.training.steps[-1]} steps of training on other text",
          trained(ORIGINAL), trained(EDITED)],
-        ["extraction strength", _interval(mean(sampled.strength)),
-         _interval(mean(found.extraction.strength))],
+        ["extraction strength", interval(mean(sampled.strength)),
+         interval(mean(found.extraction.strength))],
         *(
             [f"exposure of {e.item}, bits of {e.limit:.1f}", f"{b.bits.value:.1f}",
              f"{e.bits.value:.1f}"]
@@ -300,19 +302,6 @@ def _audit_table(laboratory: Laboratory, found: Audit, before: Sequence[Exposure
 
 
 # -- cells -----------------------------------------------------------------------------------------
-
-
-def _judged(verdict: Verdict) -> str:
-    word = {True: "holds", False: "fails", None: "undecided"}[verdict.holds]
-    return f"{_number(verdict.measured)} {word}"
-
-
-def _number(e: Estimate) -> str:
-    return f"{e.value:.3g} [{e.low:.3g}, {e.high:.3g}]"
-
-
-def _interval(e: Estimate) -> str:
-    return f"{e.value:.2f} [{e.low:.2f}, {e.high:.2f}]"
 
 
 def _maybe(e: Estimate | None) -> str:

@@ -162,8 +162,8 @@ def _images(
     wrong, right = counts
     splits: list[Split] = []
     for count in (wrong, right):
-        splits += ["choose"] * (count // 2) + ["report"] * (count - count // 2)
-    splits += ["report"] * (len(asked) - wrong - right)
+        splits += ["choose" if number < count // 2 else "report" for number in range(count)]
+    splits += ["report" for _ in range(len(asked) - wrong - right)]
     return tuple(
         Image(f"image/{n}", split, pixels, int(asked.given[n]), int(asked.true[n]), trained)
         for n, (pixels, split, trained) in enumerate(

@@ -98,7 +98,7 @@ def _stage(
     )
 
 
-_SPIKE_COLUMNS: Final = (
+SPIKE_COLUMNS: Final = (
     "own", "other memorized", "fresh", "own ÷ fresh ≥ 10", "own ÷ others ≥ 3", "fresh: own",
     "fresh: others", "own ÷ others within 1.5",
 )  # fmt: skip
@@ -107,10 +107,10 @@ _SPIKE_COLUMNS: Final = (
 def _spike_table(found: Findings) -> Table:
     return {
         "title": "Spikes: how far the loss rises along an example's own sharp direction",
-        "columns": ["projection", "step / ‖W‖", *_SPIKE_COLUMNS],
+        "columns": ["projection", "step / ‖W‖", *SPIKE_COLUMNS],
         "rows": [
             [_short(part.projection) + (" (chosen)" if part.projection == found.chosen else ""),
-             f"{step.fraction:g}", *_rises(step)]
+             f"{step.fraction:g}", *rises_cells(step)]
             for part in found.projections
             for step in part.steps
         ],
@@ -126,15 +126,17 @@ def _spike_table(found: Findings) -> Table:
 def _stage_table(stages: Sequence[Stage], projection: Projection) -> Table:
     return {
         "title": "Spikes by stage of training",
-        "columns": ["training step", "strict recall", *_SPIKE_COLUMNS],
+        "columns": ["training step", "strict recall", *SPIKE_COLUMNS],
         "rows": [
-            [str(stage.step), f"{stage.recall.value:.2f}", *_rises(stage.rises)] for stage in stages
+            [str(stage.step), f"{stage.recall.value:.2f}", *rises_cells(stage.rises)]
+            for stage in stages
         ],
         "caption": f"{_short(projection.name)}, step {CHOICE:g} ‖W‖, as above.",
     }
 
 
-def _rises(step: StepFinding) -> list[str]:
+def rises_cells(step: StepFinding) -> list[str]:
+    """What one step says of spikes: a cell for each of `SPIKE_COLUMNS`."""
     by_fresh, by_others, fresh = map(judged, step.verdicts)
     own, others, to_fresh, fresh_own, fresh_others = (
         f"{step.medians[name].value:.3g}"

@@ -24,6 +24,7 @@ from core.demo.laboratory import METHODS
 from core.demo.progress import Parts
 from core.demo.reported import Finished
 from core.demo.vision_laboratory import VisionLaboratory
+from core.demo.vision_observed import slices, spike_table
 from core.demo.vision_report import acceptance, told
 from core.demo.vision_storing import write_classifier, write_vision_study
 from core.image_exam import ImageAnswers
@@ -44,20 +45,24 @@ def build_vision(config: VisionConfig | None = None, target: Path = ASSETS) -> N
     with parts.part("training") as show:
         together([partial(trained, *pair) for pair in zip(every, folders, strict=True)], show)
     with parts.part("choosing and sweeping") as show:
-        jobs = [partial(swept, first, folders[0], method) for method in METHODS]
-        finished = dict(zip(METHODS, together(jobs, show), strict=True))
-    with parts.part("further seeds") as show:
-        others = zip(every[1:], folders[1:], strict=True)
-        seeds = together([partial(told_of, *pair) for pair in others], show)
+        sweeps = [partial(swept, first, folders[0], method) for method in METHODS]
+        finished = dict(zip(METHODS, together(sweeps, show), strict=True))
+    with parts.part("every seed") as show:
+        pairs = list(zip(every, folders, strict=True))
+        choices = [partial(told_of, *pair, method) for pair in pairs for method in METHODS]
+        seeds = together(choices, show)
     laboratory = laboratory_of(first, folders[0])
-    record = told(finished["kfac"]) | {"seed": first.seed}
-    table = acceptance(finished, [record, *seeds])
+    table = acceptance(finished, seeds)
+    with parts.part("single images"):
+        table["tables"].append(spike_table(laboratory))
+        land = slices(laboratory, finished["kfac"])
     with parts.part("writing"):
         write_classifier(laboratory.trained.model, laboratory.data.preprocessor, target / "model")
         points = [asdict(one) for one in laboratory.trained.records]
         documents = {
             "training.json": {"points": points},
-            "acceptance.json": table | {"seconds": parts.seconds},
+            "acceptance.json": table,
+            "landscape.json": land,
         }
         write_vision_study(laboratory, finished, documents, target)
     print(markdown(table))
@@ -98,7 +103,7 @@ def swept(config: VisionConfig, folder: Path, method: str) -> Finished[ImageAnsw
     return laboratory_of(config, folder).swept(method)
 
 
-def told_of(config: VisionConfig, folder: Path) -> dict[str, Any]:
-    """K-FAC at its chosen place and setting in a model of another seed, reporting half."""
-    laboratory = laboratory_of(config, folder)
-    return told(laboratory.at_chosen()) | {"seed": config.seed}
+def told_of(config: VisionConfig, folder: Path, method: str) -> dict[str, Any]:
+    """A method at the place and setting chosen for it in the model of one seed."""
+    found = laboratory_of(config, folder).at_chosen(method)
+    return told(found) | {"seed": config.seed, "method": method}

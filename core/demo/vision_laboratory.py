@@ -88,18 +88,17 @@ class VisionLaboratory:
         chosen = result.tick_of(settings[0]) if settings else max(result.equal.values(), default=0)
         return Finished(METHODS[method], choice, result, chosen)
 
-    def at_chosen(self) -> Finished[ImageAnswers]:
-        """K-FAC before the edit and at the setting chosen for it, and nothing between."""
-        choice = self.chosen("kfac")
-        editor, setting = self.editor("kfac", self._named(choice)), choice.best.setting
+    def at_chosen(self, method: str) -> Finished[ImageAnswers]:
+        """A method before the edit and at the setting chosen for it, and nothing between."""
+        choice = self.chosen(method)
+        editor, setting = self.editor(method, self._named(choice)), choice.best.setting
         model, report = editor.at(setting)
         points = (
             Point(1.0, 0, editor.at(1.0)[1], self.original),
             Point(setting, 0, report, self.exam.ask(model)),
         )
-        return Finished(
-            METHODS["kfac"], choice, Swept(self.original, (1.0, setting), points, {}), 1
-        )
+        swept = Swept(self.original, (1.0, setting), points, {})
+        return Finished(METHODS[method], choice, swept, 1)
 
     def _named(self, choice: Choice) -> tuple[Projection, ...]:
         return named(self.model, choice.best.projections)

@@ -42,7 +42,8 @@ def write_vision_study(
     target: Path,
 ) -> None:
     """The study of the shipped classifier at ``target/study``; what lay there stays until then."""
-    labels = laboratory.model.config.id2label
+    names = laboratory.trained.model.config.id2label or {}
+    labels = {int(number): str(name) for number, name in names.items()}
     frames: dict[str, list[pd.DataFrame]] = {"points": [], "scores": [], "outputs": []}
     for recipe, done in finished.items():
         frames["points"].append(image_points(recipe, done.swept))

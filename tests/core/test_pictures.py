@@ -48,7 +48,7 @@ def test_taking_and_adding_keep_pictures_and_labels_together() -> None:
 def test_what_are_no_pictures_is_refused(tmp_path: Path) -> None:
     pictures = drawn()
     with pytest.raises(HillshadeError, match="give uint8"):
-        Pictures(pictures.pixels.astype(np.float32), pictures.given, pictures.true)  # type: ignore[arg-type]
+        Pictures(pictures.pixels.astype(np.float32), pictures.given, pictures.true)
     with pytest.raises(HillshadeError, match="channels"):
         Pictures(np.zeros((5, 2, 4, 4), np.uint8), pictures.given, pictures.true)
     with pytest.raises(HillshadeError, match="give one of each"):

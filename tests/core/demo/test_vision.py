@@ -87,7 +87,15 @@ def test_a_build_ends_in_a_study_of_images_that_opens_with_its_model(built: Path
     assert table is not None
     assert "first seed and not the best" in markdown(table)
     assert [one["seed"] for one in table["seeds"]] == [0, 1]
-    assert table["seeds"][0] == {**table["chosen"], "seed": 0}
+    assert table["seeds"][0] == {**table["chosen"], "seed": 0, "method": "kfac"}
+    assert {one["method"] for one in table["controls"]} == {"random"}
+    land = study.landscape
+    assert land is not None
+    whole = land["lines"]["edit"]["axes"][0]["values"].index(1.0)
+    for group, count in (("string", 1), ("wrong labels", 21), ("held out", 40)):
+        told = land["lines"]["edit"]["groups"][group]
+        assert told["texts"] == count
+        assert 0 <= told["right"][whole] <= count
     training = study.training
     assert training is not None
     assert training["points"][-1]["reproduced"] > 0.5 > training["points"][0]["reproduced"]

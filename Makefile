@@ -3,7 +3,7 @@
 # make check       linter and types only
 # make oracle      compares the engine with three other libraries, in an environment of its own
 # make bench       measures speed beside other libraries, prints it and writes it as JSON
-# make demo        rebuilds the shipped model and its study from a seed (about an hour)
+# make demo        rebuilds the shipped models and their studies from seeds (over an hour)
 # make readme      writes the shipped study's tables into README.md and takes its pictures again
 # make clean       removes both environments and every cache
 
@@ -48,6 +48,7 @@ bench: $(VENV)/.installed-test $(ORACLE)/.installed-oracle
 
 demo: $(VENV)/.installed
 	$(PY) -m core.cli demo
+	$(PY) -m core.cli demo --vision
 
 readme: $(VENV)/.installed-test
 	$(PY) -m tests.readme

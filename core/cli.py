@@ -73,12 +73,21 @@ def dashboard(
 
 
 @app.command()
-def demo() -> None:
-    """Train the shipped model again from its seed and store its study (about an hour)."""
+def demo(
+    vision: Annotated[
+        bool, typer.Option("--vision", help="The image classifiers instead of the language model.")
+    ] = False,
+) -> None:
+    """Train what is shipped again from its seeds and store its study (language: about an hour)."""
     _clone()
-    from core.demo.build import main as build
+    if vision:
+        from core.demo.vision import build_vision
 
-    build()
+        build_vision()
+    else:
+        from core.demo.build import main as build
+
+        build()
 
 
 @app.command()

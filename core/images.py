@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -76,6 +76,17 @@ class Image:
         digest = hashlib.sha256(f"{tuple(self.pixels.shape)}\n".encode())
         digest.update(self.pixels.contiguous().numpy().tobytes())
         return digest.digest()
+
+    # Between processes pixels go as an array of their own: of a tensor the whole batch goes along
+    # that it is a view of, or one open file an image.
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.__dataclass_fields__} | {
+            "pixels": self.pixels.contiguous().numpy().copy()
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state | {"pixels": torch.from_numpy(state["pixels"])})
 
     # An image is an example of one counted prediction (`core.curvature.examples`).
 

@@ -69,7 +69,7 @@ def holdings(study: Study) -> list[tuple[str, str]]:
         ("factors", f"{manifest.labels} labels, seed {manifest.seed}, planted text {planted}"),
         ("counts", "; ".join(f"{count:,} {name}" for name, count in manifest.counts.items())),
         ("convention", manifest.convention),
-        ("items", f"{len(study.items):,} strings and questions"),
+        ("items", f"{len(study.items):,} {_asked(study)}"),
         ("versions", versions),
         ("command", manifest.command),
         ("size", f"{size_on_disk(study.path) / 1e6:.2f} MB"),
@@ -85,6 +85,10 @@ def holdings(study: Study) -> list[tuple[str, str]]:
             )
         )
     return lines
+
+
+def _asked(study: Study) -> str:
+    return "strings and questions" if study.pictures is None else "images"
 
 
 def size_on_disk(folder: Path) -> int:

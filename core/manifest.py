@@ -33,8 +33,9 @@ DOCUMENTS = (
     "landscape.json",
     "audit.json",
 )
+PICTURES = "images.safetensors"  # of a study of images
 HEAVY = ("basis.safetensors", "factors.safetensors", "factors_planted.safetensors")
-LIGHT = (*REQUIRED, *DOCUMENTS)
+LIGHT = (*REQUIRED, *DOCUMENTS, PICTURES)
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,8 @@ class StoredRecipe:
 
     ticks   settings, descending from 1 (tick 0 is the unedited model)
     chosen  tick chosen on the choosing half, or None
-    equal   tolerance of fresh-text perplexity, as text ("0.01") -> the tick that meets it
+    equal   tolerated cost as text ("0.01") -> the tick that meets it: rise of fresh-text
+            perplexity, or accuracy lost on rightly labelled images
     planted_share  share of planted text in the factor sample; None where no factors are used
     """
 
@@ -116,7 +118,7 @@ class Manifest:
     labels        label kind of the factors ("sampled" or "gold")
     convention    one line on how factors and perplexity are counted
     planted_share share of planted text in the factor sample of the main recipes
-    noise_rate    rate of wrong answers in training; None for a model of one's own
+    noise_rate    rate of wrong answers, or wrong labels, in training; None for a model of one's own
     request       the options of `hillshade collect` that make it again (`core.request`); None for
                   the shipped study
     """

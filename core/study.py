@@ -1,7 +1,7 @@
 """A study: a folder with everything the pages show, made once and read many times.
 
     with StudyWriter(path) as writer:              # writes into "<path>.part"
-        writer.items(items)
+        writer.items(items)                            # or images(images, labels, pictures)
         writer.table("points", points)             # and "scores", "outputs"
         writer.spectra({name: (lam, mu)})
         writer.document("training.json", {...})    # optional, as are the other documents
@@ -34,11 +34,13 @@ from torch import nn
 from core.basis import Basis, Staircase, bases, load_bases
 from core.errors import StudyError
 from core.factors import Factors
+from core.images import Image
 from core.items import Item
 from core.manifest import (
     DOCUMENTS,
     HEAVY,
     MANIFEST,
+    PICTURES,
     TABLES,
     Axis,
     Manifest,
@@ -49,8 +51,9 @@ from core.manifest import (
     read_json,
     require_folder,
 )
+from core.pictures import Pictures
 from core.projection import weight_digest
-from core.tables import items_frame, items_from_frame, read_table, write_table
+from core.tables import images_frame, items_frame, items_from_frame, read_table, write_table
 
 __all__ = ["Axis", "Manifest", "ModelCard", "StoredRecipe", "Study", "StudyWriter"]
 
@@ -119,8 +122,16 @@ class Study:
         return self._table("outputs")
 
     def item_list(self) -> tuple[Item, ...]:
-        """The items as objects, for asking a model."""
+        """The strings and questions as objects, for asking a model; none in a study of images."""
         return self._once("item_list", lambda: items_from_frame(self.items))
+
+    @property
+    def pictures(self) -> Pictures | None:
+        """The pictures in the order of `items`, or None: this is no study of images."""
+        if not self._has(PICTURES):
+            return None
+        found: Pictures = self._once("pictures", lambda: Pictures.load(self.path / PICTURES))
+        return found
 
     @property
     def training(self) -> dict[str, Any] | None:
@@ -268,6 +279,15 @@ class StudyWriter:
         if len({item.id for item in items}) != len(items):
             raise StudyError("Two items of the study share one id; give each its own.")
         self.table("items", items_frame(items))
+
+    def images(
+        self, images: Sequence[Image], labels: Mapping[int, str], pictures: Pictures
+    ) -> None:
+        """Store images as the items, and how they look, in one order; `labels` name the classes."""
+        if len({image.id for image in images}) != len(images) or len(images) != len(pictures):
+            raise StudyError("Give every image of the study an id of its own and one picture.")
+        self.table("items", images_frame(images, labels))
+        pictures.save(self._part / PICTURES)
 
     def table(self, name: str, frame: pd.DataFrame) -> None:
         """Store the table "points", "scores" or "outputs" (columns: core.tables.COLUMNS)."""

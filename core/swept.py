@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from typing import Any
 
@@ -14,7 +14,7 @@ from core.intervals import Estimate, mean, share
 from core.items import Item
 from core.measures import ratio
 from core.probes import above_chance
-from core.sweep import Point, Swept
+from core.sweep import Given, Point, Swept
 from core.tables import COLUMNS
 
 Decode = Callable[[Sequence[int]], str]
@@ -36,10 +36,17 @@ def scores_table(recipe: str, swept: Swept[Answers]) -> pd.DataFrame:
     strict, loose and accuracy: shares with Wilson's intervals; distance: mean ± 1.96 se;
     above_chance: share kept, only where the original is above chance (`core.probes`).
     """
+    return scores_of(recipe, swept, lambda answers: _scores(swept.original, answers))
+
+
+def scores_of(
+    recipe: str, swept: Swept[Given], scores: Callable[[Given], Iterable[Row]]
+) -> pd.DataFrame:
+    """What `scores` (`score_row`) says of every point's answers, as the table."""
     rows: list[Row] = []
     for point in swept.points:
         place = {"recipe": recipe, "tick": swept.ticks.index(point.setting), "seed": point.seed}
-        rows += [{**place, **score} for score in _scores(swept.original, point.answers)]
+        rows += [{**place, **score} for score in scores(point.answers)]
     table = pd.DataFrame(rows, columns=COLUMNS["scores"].names)
     table["repeats"] = table["repeats"].astype("Int32")
     return table
@@ -68,10 +75,8 @@ def outputs_table(recipe: str, swept: Swept[Answers], decode: Decode) -> pd.Data
     return pd.DataFrame(rows, columns=COLUMNS["outputs"].names)
 
 
-def _point(recipe: str, swept: Swept[Answers], point: Point[Answers]) -> Row:
-    answers = point.answers
-    report = answers.report.perplexity
-    relative = ratio(swept.original.report, answers.report)
+def edit_row(recipe: str, swept: Swept[Given], point: Point[Given]) -> Row:
+    """Of a row of the points: where it lies, and what the edit kept."""
     return {
         "recipe": recipe,
         "tick": swept.ticks.index(point.setting),
@@ -80,6 +85,29 @@ def _point(recipe: str, swept: Swept[Answers], point: Point[Answers]) -> Row:
         "directions_kept": point.edit.directions_kept,
         "directions_total": point.edit.directions_total,
         "weight_kept": point.edit.weight_kept,
+    }
+
+
+def score_row(split: str, group: str, repeats: int | None, measure: str, value: Estimate) -> Row:
+    """Of a row of the scores: what was measured on whom, with its interval."""
+    return {
+        "split": split,
+        "group": group,
+        "repeats": repeats,
+        "measure": measure,
+        "n": value.n,
+        "value": value.value,
+        "low": value.low,
+        "high": value.high,
+    }
+
+
+def _point(recipe: str, swept: Swept[Answers], point: Point[Answers]) -> Row:
+    answers = point.answers
+    report = answers.report.perplexity
+    relative = ratio(swept.original.report, answers.report)
+    return {
+        **edit_row(recipe, swept, point),
         "ppl_choose": answers.choose.perplexity.value,
         "ppl_report": report.value,
         "ppl_report_low": report.low,
@@ -110,16 +138,7 @@ def _scores(original: Answers, answers: Answers) -> Iterator[Row]:
     for (split, group, repeats), members in classes.items():
         items = [answers.items[i] for i in members]
         for measure, estimate in _estimates(items, members, before, answers):
-            yield {
-                "split": split,
-                "group": group,
-                "repeats": repeats,
-                "measure": measure,
-                "n": estimate.n,
-                "value": estimate.value,
-                "low": estimate.low,
-                "high": estimate.high,
-            }
+            yield score_row(split, group, repeats, measure, estimate)
 
 
 def _estimates(

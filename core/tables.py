@@ -19,12 +19,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from core.errors import StudyError
+from core.images import Image
 from core.items import Item
 
 _TEXT = pa.string()
 _INT = pa.int32()
 _REAL = pa.float64()
 _IDS = pa.list_(pa.int32())
+IMAGE = "image"
 
 
 def _schema(columns: Mapping[str, pa.DataType], nullable: Sequence[str] = ()) -> pa.Schema:
@@ -66,7 +68,17 @@ COLUMNS: dict[str, pa.Schema] = {
             "ratio_high": _REAL,
             "tf_accuracy": _REAL,
         },
-        nullable=("tf_accuracy",),  # further seeds are not asked unseen passages
+        # Further seeds are not asked unseen passages; images have no perplexity.
+        nullable=(
+            "tf_accuracy",
+            "ppl_choose",
+            "ppl_report",
+            "ppl_report_low",
+            "ppl_report_high",
+            "ratio_report",
+            "ratio_low",
+            "ratio_high",
+        ),
     ),
     "scores": _schema(
         {
@@ -102,7 +114,32 @@ def items_frame(items: Sequence[Item]) -> pd.DataFrame:
     """The items as a table, one row each, in their order."""
     names = COLUMNS["items"].names
     columns = {name: [getattr(item, name) for item in items] for name in names}
-    frame = pd.DataFrame(columns, dtype=None if items else object)  # else none at all is float64
+    # Without object, no item at all would be float64.
+    return _typed(pd.DataFrame(columns, dtype=None if items else object))
+
+
+def images_frame(images: Sequence[Image], labels: Mapping[int, str]) -> pd.DataFrame:
+    """Images as a table of items: the label given is the truth, and there is no prompt.
+
+    `labels` are the names of the classes (`id2label` of a config).
+    """
+    rows = [
+        {
+            "id": image.id,
+            "kind": IMAGE,
+            "group": image.group,
+            "split": image.split,
+            "prompt": "",
+            "truth": labels[image.given],
+            "prompt_ids": (),
+            "truth_ids": (image.given,),
+        }
+        for image in images
+    ]
+    return _typed(pd.DataFrame(rows, columns=COLUMNS["items"].names, dtype=object))
+
+
+def _typed(frame: pd.DataFrame) -> pd.DataFrame:
     for name in ("repeats", "exact_copies"):
         frame[name] = frame[name].astype("Int32")
     frame["chance"] = frame["chance"].astype("float64")
@@ -110,7 +147,7 @@ def items_frame(items: Sequence[Item]) -> pd.DataFrame:
 
 
 def items_from_frame(frame: pd.DataFrame) -> tuple[Item, ...]:
-    """The inverse of `items_frame`."""
+    """The inverse of `items_frame`; images are none of them."""
 
     def whole(value: Any) -> int | None:
         return None if pd.isna(value) else int(value)
@@ -129,7 +166,7 @@ def items_from_frame(frame: pd.DataFrame) -> tuple[Item, ...]:
             exact_copies=whole(row["exact_copies"]),
             chance=None if pd.isna(row["chance"]) else float(row["chance"]),
         )
-        for row in frame.to_dict("records")
+        for row in frame[frame["kind"] != IMAGE].to_dict("records")
     )
 
 

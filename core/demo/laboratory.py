@@ -95,7 +95,7 @@ class Laboratory:
                 progress=show,
             )
 
-    def swept(self, method: str, choice: Choice) -> Finished:
+    def swept(self, method: str, choice: Choice) -> Finished[Answers]:
         """A method's whole axis at its chosen place."""
         projections = self._named(choice)
         seeds = range(SEEDS if method in ("random", "noise") else 1)
@@ -114,7 +114,7 @@ class Laboratory:
         chosen = result.tick_of(settings[0]) if settings else max(result.equal.values(), default=0)
         return Finished(METHODS[method], choice, result, chosen)
 
-    def swept_share(self, share: float, choice: Choice) -> Finished:
+    def swept_share(self, share: float, choice: Choice) -> Finished[Answers]:
         """K-FAC at the chosen place with another planted share of the factor sample."""
         editor = self.editor("kfac", self._named(choice), self.mixed_bases(share))
         with self.parts.part(f"sweep K-FAC, planted share {share:g}") as show:

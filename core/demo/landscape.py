@@ -15,11 +15,12 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from core.basis import Basis
-from core.curvature.examples import Example, Progress
+from core.curvature.examples import Example, Examples, Progress
 from core.curvature.halves import Half, half_of
 from core.curvature.spikes import gradients, own_directions, rises
 from core.demo.laboratory import Laboratory
 from core.demo.reported import Finished
+from core.exam import Answers
 from core.items import Item
 from core.landscape.directions import Ray
 from core.landscape.lanczos import sharpest
@@ -48,7 +49,9 @@ class Place:
     mass: float  # curvature mass up to which pairs of this projection are kept
 
 
-def landscape_of(laboratory: Laboratory, main: Finished, seen: Mapping[str, Any]) -> dict[str, Any]:
+def landscape_of(
+    laboratory: Laboratory, main: Finished[Answers], seen: Mapping[str, Any]
+) -> dict[str, Any]:
     """The content of landscape.json; ``seen`` is that of curvature.json."""
     best = main.choice.best
     projections = select(laboratory.projections, best.layers, best.kinds)
@@ -90,24 +93,21 @@ def landscape(
     probes = [item for item in items if item.kind == "probe"]
     half = half_of(memorized, fresh, probes, "report", TEXTS)
     compass = Compass(model, bases, half.items, edited)
-    own, order = _picked(model, place.projection, half)
+    own, order = picked(model, place.projection, half.strings)
     string, second = (half.items[number] for number in order)
     groups = {string.id: "string", second.id: "second"}
     line_texts = _texts(half, {string.id: "string"})
     plane_texts = _texts(half, groups)
     name = place.projection.name
-    wanted = _wanted(bases[name], name, place, string)
+    wanted = directions_at(bases[name], place, string.id)
     other = RaySpec("spike", name, item=second.id)
     stops = _Stops(progress, [1] * (len(wanted) + 1) + [6, 6])
-    fine = [sign * step for step in FINE for sign in (-1.0, 1.0)]
-    axis = np.unique([*centred(-REACH, REACH, POINTS).round(10), *fine])
     side = centred(-REACH, REACH, SIDE).round(10)
     lines: dict[str, Any] = {}
     for key, one in wanted.items():
-        ray = compass.ray(one)
-        line = Line(ray, axis) if one.kind != "edit" else Line(ray, _edit_values(), "direction")
+        line = line_along(compass.ray(one), edit=one.kind == "edit")
         lines[key] = summarise(model, [line], [one], line_texts, bases, progress=stops.next())
-    line = Line(_sharpest(model, place.projection, half, fresh), axis)
+    line = line_along(_sharpest(model, place.projection, half, fresh))
     lines["ggn"] = summarise(model, [line], [None], line_texts, bases, progress=stops.next())
     planes = {
         key: summarise(
@@ -145,14 +145,14 @@ def probes_of(half: Half, probes: Sequence[Item]) -> list[Item]:
     return [by_ids[example.ids] for example in half.probes]
 
 
-def _picked(
-    model: PreTrainedModel, projection: Projection, half: Half
+def picked(
+    model: PreTrainedModel, projection: Projection, memorized: Examples
 ) -> tuple[np.ndarray, tuple[int, int]]:
-    """Own rises of all strings, and which has the median and which the next larger one."""
-    rows = gradients(model, [projection], half.strings)[projection.name]
+    """Own rises of all examples, and which has the median and which the next larger one."""
+    rows = gradients(model, [projection], memorized)[projection.name]
     spikes = own_directions(projection.name, rows)
     along = [spikes.direction(number) for number in range(len(spikes))]
-    own = rises(model, projection, along, half.strings, [PICKED_AT])[PICKED_AT].even.diagonal()
+    own = rises(model, projection, along, memorized, [PICKED_AT])[PICKED_AT].even.diagonal()
     order = np.argsort(own, kind="stable")
     middle = (len(order) - 1) // 2
     return own, (int(order[middle]), int(order[middle + 1]))
@@ -176,12 +176,13 @@ def _numbered(examples: Sequence[Example], group: str) -> Texts:
     return Texts(names, (group,) * len(examples), tuple(examples))
 
 
-def _wanted(basis: Basis, name: str, place: Place, string: Item) -> dict[str, RaySpec]:
-    """The directions, by the name the page knows them by.
+def directions_at(basis: Basis, place: Place, string: str) -> dict[str, RaySpec]:
+    """The directions, by the name the page knows them by; `string` is the id of a memorized one.
 
     Eigendirections: the sharpest; the last one that the edit keeps; the middle one of those it
     cuts.
     """
+    name = place.projection.name
     order = np.argsort(-np.outer(basis.lam, basis.mu), axis=None, kind="stable")
     kept = basis.staircase.kept(place.mass).count
 
@@ -190,7 +191,7 @@ def _wanted(basis: Basis, name: str, place: Place, string: Item) -> dict[str, Ra
         return RaySpec("eigendirection", name, i=i, j=j)
 
     return {
-        "spike": RaySpec("spike", name, item=string.id),
+        "spike": RaySpec("spike", name, item=string),
         "high": at(0),
         "middle": at(max(kept - 1, 1)),
         "low": at((kept + len(order)) // 2),
@@ -199,8 +200,12 @@ def _wanted(basis: Basis, name: str, place: Place, string: Item) -> dict[str, Ra
     }
 
 
-def _edit_values() -> np.ndarray:
-    return centred(EDIT_FROM, EDIT_TO, EDIT_POINTS)
+def line_along(ray: Ray, *, edit: bool = False) -> Line:
+    """A direction with its steps; along an edit, 1 is the whole edit."""
+    if edit:
+        return Line(ray, centred(EDIT_FROM, EDIT_TO, EDIT_POINTS), "direction")
+    fine = [sign * step for step in FINE for sign in (-1.0, 1.0)]
+    return Line(ray, np.unique([*centred(-REACH, REACH, POINTS).round(10), *fine]))
 
 
 def _sharpest(

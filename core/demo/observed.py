@@ -18,10 +18,12 @@ from core.curvature.findings import CHOICE, Findings, measure
 from core.curvature.halves import Half, half_of
 from core.curvature.hills import StepFinding, step_finding
 from core.curvature.spikes import gradients, own_directions, rises
-from core.curvature.verdicts import Verdict, plain
+from core.curvature.verdicts import plain
+from core.demo.cells import interval, judged
 from core.demo.laboratory import Laboratory
 from core.demo.reported import Finished
 from core.demo.world import World
+from core.exam import Answers
 from core.intervals import Estimate, share
 from core.items import highest_class
 from core.projection import Projection, select
@@ -95,7 +97,7 @@ def _stage(
     )
 
 
-_SPIKE_COLUMNS: Final = (
+SPIKE_COLUMNS: Final = (
     "own", "other memorized", "fresh", "own ÷ fresh ≥ 10", "own ÷ others ≥ 3", "fresh: own",
     "fresh: others", "own ÷ others within 1.5",
 )  # fmt: skip
@@ -104,10 +106,10 @@ _SPIKE_COLUMNS: Final = (
 def _spike_table(found: Findings) -> Table:
     return {
         "title": "Spikes: how far the loss rises along an example's own sharp direction",
-        "columns": ["projection", "step / ‖W‖", *_SPIKE_COLUMNS],
+        "columns": ["projection", "step / ‖W‖", *SPIKE_COLUMNS],
         "rows": [
             [_short(part.projection) + (" (chosen)" if part.projection == found.chosen else ""),
-             f"{step.fraction:g}", *_rises(step)]
+             f"{step.fraction:g}", *rises_cells(step)]
             for part in found.projections
             for step in part.steps
         ],
@@ -123,16 +125,18 @@ def _spike_table(found: Findings) -> Table:
 def _stage_table(stages: Sequence[Stage], projection: Projection) -> Table:
     return {
         "title": "Spikes by stage of training",
-        "columns": ["training step", "strict recall", *_SPIKE_COLUMNS],
+        "columns": ["training step", "strict recall", *SPIKE_COLUMNS],
         "rows": [
-            [str(stage.step), f"{stage.recall.value:.2f}", *_rises(stage.rises)] for stage in stages
+            [str(stage.step), f"{stage.recall.value:.2f}", *rises_cells(stage.rises)]
+            for stage in stages
         ],
         "caption": f"{_short(projection.name)}, step {CHOICE:g} ‖W‖, as above.",
     }
 
 
-def _rises(step: StepFinding) -> list[str]:
-    by_fresh, by_others, fresh = map(_judged, step.verdicts)
+def rises_cells(step: StepFinding) -> list[str]:
+    """What one step says of spikes: a cell for each of `SPIKE_COLUMNS`."""
+    by_fresh, by_others, fresh = map(judged, step.verdicts)
     own, others, to_fresh, fresh_own, fresh_others = (
         f"{step.medians[name].value:.3g}"
         for name in (
@@ -152,10 +156,10 @@ def _hill_table(found: Findings) -> Table:
             [
                 _short(part.projection),
                 *(f"{overlap[n].value:.3f}" for n in ("memorized", "fresh", "between", "random")),
-                _judged(less),
-                _judged(flatter),
+                judged(less),
+                judged(flatter),
                 *(f"{shared.groups[n].value:.3g}" for n in ("memorized", "fresh", "probes")),
-                _judged(shared.verdict),
+                judged(shared.verdict),
             ]
         )
     return {
@@ -203,7 +207,7 @@ def _activation_table(found: Findings) -> Table:
         "title": "Activation ratio, memorized ÷ fresh",
         "columns": ["projection", "measure", *bands],
         "rows": [
-            [_short(part.projection), measure, *map(_interval, part.ratios[measure])]
+            [_short(part.projection), measure, *map(interval, part.ratios[measure])]
             for part in found.activation
             if not part.projection.endswith("gate_proj")  # gate and up read the same tensor
             for measure in ("marginal", "energy share")
@@ -218,7 +222,7 @@ def _activation_table(found: Findings) -> Table:
 # -- the audit -------------------------------------------------------------------------------------
 
 
-def audited(laboratory: Laboratory, main: Finished) -> tuple[dict[str, Any], list[Table]]:
+def audited(laboratory: Laboratory, main: Finished[Answers]) -> tuple[dict[str, Any], list[Table]]:
     """The content of audit.json, and its table: what is left at the chosen setting."""
     best = main.choice.best
     edited, report = laboratory.editor(
@@ -264,7 +268,7 @@ def _audit_table(laboratory: Laboratory, found: Audit, before: Sequence[Exposure
     items, questions = found.items, found.questions
     rows = [
         *(
-            [row.way, _interval(row.before), _interval(row.after)]
+            [row.way, interval(row.before), interval(row.after)]
             for row in ways_back(found, laboratory.model)
         ),
         *(
@@ -286,19 +290,6 @@ def _audit_table(laboratory: Laboratory, found: Audit, before: Sequence[Exposure
 
 
 # -- cells -----------------------------------------------------------------------------------------
-
-
-def _judged(verdict: Verdict) -> str:
-    word = {True: "holds", False: "fails", None: "undecided"}[verdict.holds]
-    return f"{_number(verdict.measured)} {word}"
-
-
-def _number(e: Estimate) -> str:
-    return f"{e.value:.3g} [{e.low:.3g}, {e.high:.3g}]"
-
-
-def _interval(e: Estimate) -> str:
-    return f"{e.value:.2f} [{e.low:.2f}, {e.high:.2f}]"
 
 
 def _maybe(e: Estimate | None) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from core.choose import Trial
+from core.demo.cells import interval, over_seeds, place, where
 from core.demo.reported import (
     Finished,
     of_group,
@@ -19,7 +20,7 @@ from core.demo.reported import (
     top_recall,
 )
 from core.exam import Answers
-from core.intervals import Estimate, mean, share
+from core.intervals import Estimate, share
 from core.items import Item
 from core.measures import ratio
 from core.sweep import Point
@@ -35,7 +36,9 @@ PAPER = {
 
 
 def acceptance(
-    recipes: Mapping[str, Finished], exact: Mapping[str, int], variants: Sequence[Mapping[str, Any]]
+    recipes: Mapping[str, Finished[Answers]],
+    exact: Mapping[str, int],
+    variants: Sequence[Mapping[str, Any]],
 ) -> dict[str, Any]:
     """The content of acceptance.json; ``variants`` are summaries of retrained models."""
     main = recipes["kfac"]
@@ -91,9 +94,9 @@ def _memory_table(
                 title,
                 str(int(which.sum())),
                 f"{np.mean(copies):.1f}",
-                _interval(share(original.outcome.strict[which])),
-                _interval(share(after.outcome.strict[which])),
-                _interval(share(after.outcome.loose[which])),
+                interval(share(original.outcome.strict[which])),
+                interval(share(after.outcome.strict[which])),
+                interval(share(after.outcome.loose[which])),
                 f"{after.outcome.distance[which].mean():.2f}",
             ]
         )
@@ -107,7 +110,7 @@ def _memory_table(
         ],
         "rows": rows,
         "caption": (
-            f"{_where(point)}. Fresh text: perplexity {original.report.perplexity.value:.3f} → "
+            f"{where(point)}. Fresh text: perplexity {original.report.perplexity.value:.3f} → "
             f"{after.report.perplexity.value:.3f} ({_percent(change)}), teacher-forced accuracy "
             f"{accuracy[0]:.3f} → {accuracy[1]:.3f}. Reporting half, 95 % intervals."
         ),
@@ -120,9 +123,9 @@ def _ability_table(original: Answers, after: Answers) -> dict[str, Any]:
             ability.group,
             str(ability.distinct),
             f"{ability.chance:.3f}",
-            _interval(ability.before),
-            _interval(ability.after),
-            _interval(ability.kept) if ability.kept else "–",
+            interval(ability.before),
+            interval(ability.after),
+            interval(ability.kept) if ability.kept else "–",
             PAPER.get(ability.group, "–"),
         ]
         for ability in reported_abilities(original, after)
@@ -142,7 +145,7 @@ def _ability_table(original: Answers, after: Answers) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _method_table(recipes: Mapping[str, Finished]) -> dict[str, Any]:
+def _method_table(recipes: Mapping[str, Finished[Answers]]) -> dict[str, Any]:
     rows = []
     names: list[str] = []
     for key, finished in recipes.items():
@@ -159,10 +162,10 @@ def _method_table(recipes: Mapping[str, Finished]) -> dict[str, Any]:
             rows.append(
                 [
                     f"{finished.title}, +{rise:.1%}",
-                    _place(finished.choice.best.layers, finished.choice.best.kinds),
+                    place(finished.choice.best.layers, finished.choice.best.kinds),
                     _percent(ratio(original.report, points[0].answers.report)),
-                    _seeds([top_recall(p.answers)[0] for p in points]),
-                    _seeds([top_recall(p.answers)[1] for p in points]),
+                    over_seeds([top_recall(p.answers)[0] for p in points]),
+                    over_seeds([top_recall(p.answers)[1] for p in points]),
                     *(f"{np.mean([k[name] for k in kept]):.2f}" for name in names),
                 ]
             )
@@ -180,7 +183,7 @@ def _method_table(recipes: Mapping[str, Finished]) -> dict[str, Any]:
     }
 
 
-def _frontier_table(main: Finished) -> dict[str, Any]:
+def _frontier_table(main: Finished[Answers]) -> dict[str, Any]:
     """A few ticks from the mildest to where everything breaks."""
     original = main.swept.original
     rows = []
@@ -203,11 +206,11 @@ def _frontier_table(main: Finished) -> dict[str, Any]:
         "title": "The frontier: K-FAC along its axis",
         "columns": ["mass kept", "pairs kept", "strict", "loose", "perplexity", *names],
         "rows": rows,
-        "caption": f"{_place(main.choice.best.layers, main.choice.best.kinds)}; reporting half.",
+        "caption": f"{place(main.choice.best.layers, main.choice.best.kinds)}; reporting half.",
     }
 
 
-def _share_table(recipes: Mapping[str, Finished]) -> dict[str, Any]:
+def _share_table(recipes: Mapping[str, Finished[Answers]]) -> dict[str, Any]:
     """How the planted share of the factor sample moves the result, at equal perplexity."""
     rows = []
     names: list[str] = []
@@ -224,8 +227,8 @@ def _share_table(recipes: Mapping[str, Finished]) -> dict[str, Any]:
                 [
                     f"{finished.title}, +{rise:.1%}",
                     f"{point.setting:.4f}",
-                    _interval(strict),
-                    _interval(loose),
+                    interval(strict),
+                    interval(loose),
                     *(f"{k.value:.2f}" if (k := kept[name]) else "–" for name in names),
                 ]
             )
@@ -248,7 +251,7 @@ def _noise_table(main: Mapping[str, Any], variants: Sequence[Mapping[str, Any]])
         rows.append(
             [
                 str(entry.get("variant", "shipped: 10 % of all answers wrong")),
-                _place(entry["layers"], entry["kinds"]),
+                place(entry["layers"], entry["kinds"]),
                 f"{entry['before']['strict']['value']:.2f} → {entry['strict']['value']:.2f}",
                 f"{entry['loose']['value']:.2f}",
                 f"{entry['ratio']['value'] - 1:+.2%}",
@@ -271,33 +274,11 @@ def _classes(items: Sequence[Item], group: str) -> list[int]:
     return sorted({i.repeats for i in items if i.group == group and i.repeats}, reverse=True)
 
 
-def _interval(estimate: Estimate) -> str:
-    return f"{estimate.value:.2f} [{estimate.low:.2f}, {estimate.high:.2f}]"
-
-
-def _seeds(estimates: Sequence[Estimate]) -> str:
-    if len(estimates) == 1:
-        return _interval(estimates[0])
-    return _interval(mean([e.value for e in estimates]))
-
-
 def _percent(change: Estimate) -> str:
     return f"{change.value - 1:+.2%} [{change.low - 1:+.2%}, {change.high - 1:+.2%}]"
 
 
-def _place(layers: Sequence[int], kinds: Sequence[str]) -> str:
-    return f"{', '.join(map(str, layers))}: {' + '.join(kinds)}"
-
-
-def _where(point: Point[Answers]) -> str:
-    kept, total = point.edit.directions_kept, point.edit.directions_total
-    return (
-        f"Curvature mass kept {point.setting:.5g}, {kept:,} of {total:,} directions, "
-        f"{point.edit.weight_kept:.1%} of ‖W‖²"
-    )
-
-
-def _spread(main: Finished, rows: int = 9) -> list[int]:
+def _spread(main: Finished[Answers], rows: int = 9) -> list[int]:
     """Ticks evenly spread over the loss of loose recall and perplexity, the chosen one included."""
     original = main.swept.original
     height = []

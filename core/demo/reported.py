@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Generic
 
 import numpy as np
 
@@ -12,19 +12,19 @@ from core.intervals import Estimate, share
 from core.items import Item, highest_class
 from core.measures import ratio
 from core.probes import Ability, abilities
-from core.sweep import Point, Swept
+from core.sweep import Given, Point, Swept
 
 
 @dataclass(frozen=True)
-class Finished:
-    """One stored recipe of the shipped study: what was chosen and what the sweep saw."""
+class Finished(Generic[Given]):
+    """One stored recipe of a shipped study: what was chosen and what the sweep saw."""
 
     title: str
     choice: Choice
-    swept: Swept[Answers]
+    swept: Swept[Given]
     chosen: int  # tick
 
-    def at(self, tick: int) -> tuple[Point[Answers], ...]:
+    def at(self, tick: int) -> tuple[Point[Given], ...]:
         """The points of all seeds at a tick, the first seed first."""
         ticks = len(self.swept.ticks)
         return self.swept.points[tick::ticks]
@@ -57,7 +57,7 @@ def reported_abilities(before: Answers, after: Answers) -> tuple[Ability, ...]:
     return abilities(items, old, after.outcome.strict[half])
 
 
-def summary(finished: Finished) -> dict[str, Any]:
+def summary(finished: Finished[Answers]) -> dict[str, Any]:
     """What a machine reads of one recipe at its chosen setting, reporting half."""
     original = finished.swept.original
     point = finished.at(finished.chosen)[0]

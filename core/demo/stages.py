@@ -5,7 +5,6 @@ place and renamed, and is used again only by a build of the same configuration.
 """
 
 import json
-import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from transformers import Olmo2ForCausalLM, PreTrainedTokenizerFast
 
 from core.demo.corpus import Counts
+from core.demo.folder import replaced
 from core.demo.train import Snapshot, Trained
 from core.demo.world import WorldConfig
 
@@ -39,21 +39,17 @@ def save_stage(
     counts: Counts,
 ) -> None:
     """Write a finished training run; nothing lies at ``folder`` until all of it is there."""
-    part = folder.with_name(folder.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    trained.model.save_pretrained(part / "model")
-    tokenizer.save_pretrained(part / "model")
-    for snapshot in trained.snapshots:
-        save_file(snapshot.weights, part / f"snapshot-{snapshot.step}.safetensors")
     record = {
         "config": _plain(config),
         "counts": asdict(counts),
         "seconds": trained.seconds,
     }
-    (part / "run.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
-    shutil.rmtree(folder, ignore_errors=True)
-    part.rename(folder)
+    with replaced(folder) as part:
+        trained.model.save_pretrained(part / "model")
+        tokenizer.save_pretrained(part / "model")
+        for snapshot in trained.snapshots:
+            save_file(snapshot.weights, part / f"snapshot-{snapshot.step}.safetensors")
+        (part / "run.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
 
 
 def load_stage(folder: Path, config: WorldConfig) -> Stage | None:

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import platform
-import shutil
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib import metadata
@@ -13,12 +12,15 @@ from typing import Any, Final
 import pandas as pd
 
 from core.basis import save_bases
+from core.demo.folder import replaced
 from core.demo.laboratory import PLANTED_SHARE, SEED, Laboratory
 from core.demo.reported import Finished
 from core.demo.stages import Stage
+from core.exam import Answers
 from core.methods import IN_BASIS
 from core.projection import weight_digest
 from core.study import Axis, Manifest, ModelCard, StoredRecipe, StudyWriter
+from core.sweep import Given
 from core.swept import outputs_table, points_table, scores_table
 
 MASS: Final = Axis("mass", "curvature mass kept")
@@ -38,17 +40,14 @@ CONVENTION: Final = (
 
 def write_model(stage: Stage, target: Path) -> None:
     """A normal transformers folder with the tokenizer beside the weights."""
-    part = target.with_name(target.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)
-    stage.model.save_pretrained(part)
-    stage.tokenizer.save_pretrained(part)
-    shutil.rmtree(target, ignore_errors=True)
-    part.rename(target)
+    with replaced(target) as part:
+        stage.model.save_pretrained(part)
+        stage.tokenizer.save_pretrained(part)
 
 
 def write_study(
     laboratory: Laboratory,
-    finished: Mapping[str, Finished],
+    finished: Mapping[str, Finished[Answers]],
     documents: Mapping[str, Mapping[str, Any]],
     target: Path,
 ) -> None:
@@ -75,7 +74,7 @@ def write_study(
         writer.finish(_manifest(laboratory, finished))
 
 
-def _manifest(laboratory: Laboratory, finished: Mapping[str, Finished]) -> Manifest:
+def _manifest(laboratory: Laboratory, finished: Mapping[str, Finished[Answers]]) -> Manifest:
     counts = laboratory.stage.counts
     numbers = {
         "factor positions": laboratory.other.count,
@@ -84,7 +83,6 @@ def _manifest(laboratory: Laboratory, finished: Mapping[str, Finished]) -> Manif
     }
     numbers |= {f"training tokens, {kind}": n for kind, n in counts.tokens.items()}
     numbers |= {f"training documents, {kind}": n for kind, n in counts.documents.items()}
-    packages = ("torch", "transformers", "numpy")
     data = json.dumps([laboratory.material.factor_other, laboratory.material.factor_planted])
     return Manifest(
         model=ModelCard(
@@ -98,20 +96,34 @@ def _manifest(laboratory: Laboratory, finished: Mapping[str, Finished]) -> Manif
         labels="sampled",
         convention=CONVENTION,
         seed=SEED,
-        versions={"python": platform.python_version()}
-        | {name: metadata.version(name) for name in packages},
+        versions=versions(),
         command="make demo",
         created=datetime.now(UTC).date().isoformat(),
         planted_share=PLANTED_SHARE,
         noise_rate=laboratory.config.noise,
-        recipes=tuple(_recipe(name, done) for name, done in finished.items()),
+        recipes=tuple(
+            stored_recipe(name, done, _planted_share(name)) for name, done in finished.items()
+        ),
     )
 
 
-def _recipe(name: str, done: Finished) -> StoredRecipe:
+def _planted_share(recipe: str) -> float:
+    return float(recipe.removeprefix("kfac-share-")) if "-" in recipe else PLANTED_SHARE
+
+
+def versions() -> dict[str, str]:
+    """Of Python and of the packages that decide the numbers."""
+    packages = ("torch", "transformers", "numpy")
+    found = {name: metadata.version(name) for name in packages}
+    return {"python": platform.python_version()} | found
+
+
+def stored_recipe(
+    name: str, done: Finished[Given], planted_share: float | None = None
+) -> StoredRecipe:
+    """A finished recipe as the manifest describes it; its id begins with the method."""
     method = name.split("-")[0]
     best = done.choice.best
-    share = float(name.removeprefix("kfac-share-")) if "-" in name else PLANTED_SHARE
     return StoredRecipe(
         id=name,
         method=method,
@@ -119,7 +131,7 @@ def _recipe(name: str, done: Finished) -> StoredRecipe:
         layers=best.layers,
         kinds=best.kinds,
         projections=best.projections,
-        planted_share=share if method in IN_BASIS else None,
+        planted_share=planted_share if method in IN_BASIS else None,
         seeds=tuple(sorted({point.seed for point in done.swept.points})),
         axis=AXES[method],
         ticks=done.swept.ticks,

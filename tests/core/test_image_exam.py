@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
 import numpy as np
@@ -119,3 +120,13 @@ def test_choosing_looks_at_one_half_only(model: Any, shown: tuple[Image, ...]) -
 def test_an_exam_needs_both_kinds_in_both_halves(shown: tuple[Image, ...]) -> None:
     with pytest.raises(HillshadeError, match='wrong labels is in the half "report"'):
         ImageExam(tuple(i for i in shown if not (i.wrong and i.split == "report")))
+
+
+def test_an_image_goes_between_processes_without_the_batch_it_is_a_view_of() -> None:
+    batch = torch.rand(500, 1, 8, 8)
+    image = Image("one", "report", batch[3], 1, 2, trained=False)
+    sent = ForkingPickler.dumps(image)
+    assert len(sent) < 2000
+    again = ForkingPickler.loads(sent)
+    assert torch.equal(again.pixels, batch[3])
+    assert (again.id, again.group, again.digest) == ("one", HELD_OUT, image.digest)

@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.errors import HillshadeError, StudyError
-from core.manifest import DOCUMENTS, HEAVY, LIGHT, Manifest, StoredRecipe, digest_of
+from core.manifest import DOCUMENTS, HEAVY, LIGHT, PICTURES, Manifest, StoredRecipe, digest_of
 from core.model import load_model
 from core.study import Study, StudyWriter
 from core.tables import COLUMNS, read_table, write_table
@@ -270,7 +270,7 @@ def test_a_finished_writer_replaces_the_study_and_leaves_no_debris(copy: Path) -
     again = Study.open(copy)
     assert again.manifest.noise_rate == 0.25
     assert again.training is None
-    assert set(again.manifest.files) == set(LIGHT) - set(DOCUMENTS)
+    assert set(again.manifest.files) == set(LIGHT) - {*DOCUMENTS, PICTURES}
     pd.testing.assert_frame_equal(again.outputs, source.outputs)
     pd.testing.assert_frame_equal(again.scores, source.scores)
     assert [path.name for path in copy.parent.iterdir()] == ["study"]

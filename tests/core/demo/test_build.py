@@ -15,6 +15,7 @@ from core.demo import build, crew, laboratory, landscape, material, observed, pi
 from core.demo.reported import Finished
 from core.demo.stages import load_stage
 from core.demo.world import WorldConfig
+from core.exam import Answers
 from core.model import load_model, load_tokenizer, source_of
 from core.projection import select
 from core.recall import strict
@@ -28,7 +29,7 @@ pytestmark = pytest.mark.timeout(600)  # a whole build, if a tiny one
 METHODS = ("kfac", "random")  # one of a single seed, one of several
 
 
-def measured_here(config: WorldConfig, folder: Path) -> dict[str, Finished]:
+def measured_here(config: WorldConfig, folder: Path) -> dict[str, Finished[Answers]]:
     """What the two worker processes do, in this one, where the constants are small."""
     crew._prepare(config, folder)
     finished = {method: crew._method(method) for method in METHODS}

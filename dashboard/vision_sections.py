@@ -11,7 +11,15 @@ import streamlit as st
 from core.study import Study
 from dashboard import blocks
 from dashboard.components import scrubber
-from dashboard.figures import clean, draw_estimates, draw_recall, label_claims, labels
+from dashboard.figures import (
+    clean,
+    draw_estimates,
+    draw_recall,
+    draw_walks,
+    label_claims,
+    label_slices,
+    labels,
+)
 from dashboard.figures import wall as figures
 from dashboard.figures.words import listing, percent
 from dashboard.loading import study_key
@@ -109,6 +117,14 @@ def controls(view: View) -> None:
         "loses this much on the choosing half; all shares are of the other half, but for the "
         "images kept from training, by which nothing is chosen."
     )
+
+
+def slices(view: View) -> None:
+    """The loss along one image's own direction, eigendirections and the edit."""
+    if view.study.landscape is None:
+        return
+    described = label_slices.slices(view.study.landscape)
+    blocks.figure(described, draw_walks.valleys(described, view.theme), described.table())
 
 
 def training(view: View) -> None:

@@ -13,5 +13,7 @@ if blocks.of_images(view):
         with blocks.understood("acceptance.json"):
             vision_sections.claims(view)
         vision_sections.controls(view)
+        with blocks.understood("landscape.json"):
+            vision_sections.slices(view)
         with blocks.understood("training.json"):
             vision_sections.training(view)

@@ -12,12 +12,22 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from core.images import RIGHT, WRONG
+from core.images import HELD_OUT, RIGHT, WRONG
 from core.study import Study
-from dashboard import loading
-from dashboard.figures import clean, draw_estimates, draw_recall, label_claims, labels, wall
+from dashboard import loading, onefile
+from dashboard.figures import (
+    clean,
+    draw_estimates,
+    draw_recall,
+    draw_walks,
+    label_claims,
+    label_slices,
+    labels,
+    wall,
+)
 from dashboard.figures.findings import labels_finding
 from dashboard.figures.measured import Measured, Track
+from tests.dashboard import slices
 from tests.dashboard.studies import unfit_studies
 from tests.dashboard.test_figures import drawn
 from tests.dashboard.test_pages import charts, component, open_page
@@ -134,7 +144,8 @@ def test_pages_of_any_study_show_one_of_images(
     monkeypatch: pytest.MonkeyPatch, image_path: Path, page: str
 ) -> None:
     at = open_page(monkeypatch, image_path, page)
-    assert not at.error and not at.exception
+    assert not at.error
+    assert b"id='recall-live'" not in onefile.page(at.session_state["hillshade_view"])
 
 
 def test_a_study_of_texts_alone_is_said_and_leads_on(
@@ -258,3 +269,31 @@ def test_the_strongest_cut_that_costs_no_more() -> None:
     nan = float("nan")
     assert clean.strongest((1.0, 0.99, 1.0, 1.03, nan, 1.3), 1.01) == 2
     assert clean.strongest((1.0, 1.2), 0.9) == 0
+
+
+def _slices(own: bool) -> dict[str, Any]:
+    """Slices of a study of texts, its groups called as those of images."""
+    made = slices.landscape(own)
+    names = {"string": "string", "memorized": WRONG, "fresh": RIGHT, "probes": HELD_OUT}
+    for line in made["lines"].values():
+        line["groups"] = {names[k]: g for k, g in line["groups"].items() if k in names}
+    return made
+
+
+@pytest.mark.parametrize(
+    ("own", "verdict"),
+    [(True, "is this image's own."), (False, "is not this image's own.")],
+)
+def test_slices_are_told_by_their_numbers(own: bool, verdict: str) -> None:
+    described = label_slices.slices(_slices(own))
+    assert verdict in described.alt and "string" not in described.alt
+    drawing = draw_walks.valleys(described, "light")
+    assert drawing.layout.yaxis.title.text == "rise (nats an image)"
+    told = set(described.table()["of"])
+    assert "the image itself" in told and "images kept from training" in told
+
+
+def test_stored_slices_stand_on_the_page(monkeypatch: pytest.MonkeyPatch, image_path: Path) -> None:
+    monkeypatch.setattr(Study, "landscape", property(lambda _: _slices(True)))
+    at = open_page(monkeypatch, image_path, "vision")
+    assert not at.error and len(charts(at)) == 5

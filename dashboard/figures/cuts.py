@@ -27,7 +27,7 @@ GROUPS: dict[str, tuple[str, str]] = {
     "fresh": ("memorized to fresh", "fresh text"),
     "probes": ("probes", "probes"),
     "pasted": ("fresh others", "your text"),
-    WRONG: ("reproduced", "other wrongly labelled images"),
+    WRONG: ("memorized others", "other wrongly labelled images"),
     RIGHT: ("right labels", "rightly labelled images"),
     HELD_OUT: ("held out", "images kept from training"),
 }

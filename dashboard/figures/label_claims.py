@@ -19,6 +19,7 @@ from dashboard.figures.palette import style
 from dashboard.figures.recall import SHARES
 from dashboard.figures.words import percent, setting
 
+_ROOM = 0.04  # beside 0 and 1
 AT_MOST_WRONG, AT_LEAST_TRUE, AT_LEAST_RIGHT = 0.05, 0.66, 0.97
 
 
@@ -45,7 +46,7 @@ def claims(study: Measured, recipe: StoredRecipe, tick: int, seeds: Sequence[Any
     judged = verdicts(tracks(study, recipe), tick)
     rows: list[Row] = []
     for key, verdict in judged.items():
-        look, claim = style(key), (verdict.at_least, verdict.at_most)
+        look, claim = style(key), _field(verdict)
         said = verdict.claim
         rows.append(Row(f"{said[0].upper()}{said[1:]}"))
         mark = Mark(key, look.name, verdict.measured)
@@ -88,8 +89,12 @@ def _trained(key: str, verdict: Verdict, entry: Mapping[str, Any]) -> Row:
     least = float(entry["before"][name]["value"]) if key == HELD_OUT else verdict.at_least
     again = Verdict(verdict.claim, _estimate(entry["after"][name]), least, verdict.at_most)
     mark = Mark(key, style(key).name, again.measured)
-    claim = (again.at_least, again.at_most)
-    return Row(f"Training {int(entry['seed']) + 1}", (mark,), claim, ticked(again))
+    return Row(f"Training {int(entry['seed']) + 1}", (mark,), _field(again), ticked(again))
+
+
+def _field(verdict: Verdict) -> tuple[float, float]:
+    """The shares that a claim allows; an open end lies at the edge of the chart."""
+    return max(verdict.at_least, -_ROOM), min(verdict.at_most, 1.0 + _ROOM)
 
 
 def _estimate(raw: Mapping[str, Any]) -> Estimate:

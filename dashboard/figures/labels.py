@@ -200,7 +200,15 @@ def learnt(points: Sequence[Mapping[str, Any]]) -> Lines:
     """The same measures after so many steps of training (a study's training.json)."""
     steps = tuple(float(point["step"]) for point in points)
     lines = tuple(
-        Line(key, key, style(key).name, steps, tuple(_exact(p[name]) for p in points), quiet=True)
+        Line(
+            key,
+            key,
+            style(key).name,
+            steps,
+            tuple(_exact(p[name]) for p in points),
+            band=True,  # no whiskers, and no mark beside its step
+            quiet=True,
+        )
         for key, name in STORED.items()
     )
     right, wrong = (

@@ -81,8 +81,8 @@ STYLES: dict[str, Style] = {
     "reproduced": Style("Wrong label said", "#D55E00", "#F0762B", "solid", "circle"),
     "recovered": Style("True label said", "#0072B2", "#4CA6E0", "dash", "square"),
     "another": Style("Another label said", "#6B6B6B", "#868686", "longdash", "x"),
-    "right labels": Style("Rightly labelled, right", "#009E73", "#1FBF92", "dot", "diamond"),
-    "held out": Style("Kept from training, right", "#CC79A7", "#E09BC2", "dashdot", "triangle-up"),
+    "right labels": Style("Right-label accuracy", "#009E73", "#1FBF92", "dot", "diamond"),
+    "held out": Style("Held-out accuracy", "#CC79A7", "#E09BC2", "dashdot", "triangle-up"),
     "kept": Style("Kept", "#0072B2", "#4CA6E0", "solid", "square"),
     "cut": Style("Cut", "#6B6B6B", "#A8A8A8", "dot", "x"),
 }

@@ -208,7 +208,12 @@ def test_figures_show_the_numbers_of_their_tables(images: Study, theme: Any) -> 
     for one, name in methods:
         assert list(shown[one.id].y) == list(table[table["of"] == name]["value"])
     told = label_claims.claims(measured, recipe, CHOSEN, images.acceptance["seeds"])  # type: ignore[index]
-    assert set(draw_estimates.forest(told, theme).data[0].x) <= set(told.table().iloc[:, 2])
+    forest = draw_estimates.forest(told, theme)
+    assert set(forest.data[0].x) <= set(told.table().iloc[:, 2])
+    fields = {(shape.x0, shape.x1) for shape in forest.layout.shapes if shape.type == "rect"}
+    assert fields == {(-0.04, 0.05), (0.66, 1.04), (0.97, 1.04), (1.0, 1.04), (0.95, 1.04)}
+    learnt = labels.learnt(images.training["points"])  # type: ignore[index]
+    assert list(drawn(draw_estimates.lines(learnt, theme))["recovered"].x) == [300, 900, 1500]
 
 
 def test_equal_accuracy_is_that_of_the_rightly_labelled(images: Study) -> None:
@@ -219,7 +224,7 @@ def test_equal_accuracy_is_that_of_the_rightly_labelled(images: Study) -> None:
     assert cost.value[-1] == pytest.approx(1.0 + right.value[0] - right.value[-1], abs=1e-4)
     assert cost.low[-1] <= cost.value[-1] <= cost.high[-1]
     row = clean.at_equal_loss(measured, [(recipe, "K-FAC", CHOSEN)]).iloc[0]
-    assert row["Rightly labelled, right"].startswith("100\u00a0%")
+    assert row["Right-label accuracy"].startswith("100\u00a0%")
 
 
 def _track(*points: tuple[float, float, float]) -> Track:

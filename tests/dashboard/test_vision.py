@@ -241,7 +241,7 @@ STAYS = _track(BEFORE, BEFORE)
     [
         ((0.02, 0.0, 0.07), "The wrong labels are forgotten: 2 of 100"),
         ((0.2, 0.13, 0.29), "Most wrong labels are forgotten"),
-        ((0.5, 0.4, 0.6), "About half of the wrong labels are forgotten"),
+        ((0.45, 0.35, 0.55), "About half of the wrong labels are forgotten"),
         ((0.8, 0.71, 0.87), "Some wrong labels are forgotten"),
         ((0.98, 0.93, 0.99), "The wrong labels hold: 98 of 100 are said, 100 before."),
     ],

@@ -10,6 +10,7 @@ from dashboard.components import scrubber
 
 NO_THRESHOLD = ("Method",)  # pages that are read, not scrubbed
 STUDY_ONLY = ("Start",)  # pages of one study that choose its threshold, or need none
+OF_IMAGES = ("Vision",)  # pages of a study of images
 OF_ANY_STUDY = ("Studies",)  # pages that show an unfit study too, and say what is wrong with it
 
 st.set_page_config(page_title="Hillshade", page_icon="⛰️", layout="wide")
@@ -21,6 +22,7 @@ page = st.navigation(
         st.Page("app_pages/examples.py", title="Examples", url_path="examples"),
         st.Page("app_pages/landscape.py", title="Landscape", url_path="landscape"),
         st.Page("app_pages/recall.py", title="Recall", url_path="recall"),
+        st.Page("app_pages/vision.py", title="Vision", url_path="vision"),
         st.Page("app_pages/studies.py", title="Studies", url_path="studies"),
         st.Page("app_pages/method.py", title="Method", url_path="method"),
     ],
@@ -36,7 +38,7 @@ try:
     if page.title in STUDY_ONLY:
         bar.show_study_only()
     elif page.title not in NO_THRESHOLD:
-        bar.show()
+        bar.show(page.title in OF_IMAGES)
 except HillshadeError as error:
     if page.title in OF_ANY_STUDY:
         page.run()

@@ -15,15 +15,23 @@ from dashboard.figures.measured import Measured, axis_of
 from dashboard.figures.spectrum import by_curvature, in_order, short
 from dashboard.figures.words import count, listing, percent, scientific, setting
 
-STUDY_TITLES = {"language": "Shipped language model", "own": "Your study"}
+STUDY_TITLES = {
+    "language": "Shipped language model",
+    "vision": "Shipped image classifier",
+    "own": "Your study",
+}
+_LENT = "hillshade_lent"  # the study of the other pages, while a page of images shows its own
 
 
-def show() -> state.View:
-    """Draw the bar and return the view it sets; StudyError when the study cannot be opened."""
+def show(images: bool = False) -> state.View:
+    """Draw the bar and return the view it sets; StudyError when the study cannot be opened.
+
+    On a page of `images` the studies of texts are left out, where there is another.
+    """
     with st.container(key="selectors"):
         place_study, place_recipe, place_projection = st.columns([1, 1.5, 1])
     with place_study:
-        study = _study()
+        study = _study(images)
     titles = {recipe.id: recipe_title(recipe) for recipe in study.recipes}
     with place_recipe:
         recipe_id = address.choice(
@@ -64,10 +72,18 @@ def show_study_only() -> state.View:
     return _view(study, recipe_id, address.settled(projections, "projection", _first(study)))
 
 
-def _study() -> Study:
+def _study(images: bool = False) -> Study:
     studies = loading.available()
     names = list(studies)
+    if images:
+        names = [name for name in names if not loading.of_texts(studies[name])] or names
+        if (current := st.session_state.get("study", next(iter(studies)))) not in names:
+            st.session_state[_LENT] = current
+    elif _LENT in st.session_state:
+        st.session_state["study"] = lent = st.session_state.pop(_LENT)
+        address.write("study", lent, names[0])  # so that a link to the other one is a wish
     name = address.choice("Study", names, "study", lambda key: STUDY_TITLES.get(key, key), names[0])
+    state.turn_to(name)
     return loading.open_study(studies[name])
 
 
@@ -106,6 +122,7 @@ def _payload(_study: Study, key: tuple[str, str, str]) -> dict[str, Any]:
     recipe = _study.manifest.recipe(key[1])
     axis = axis_of(recipe)
     return {
+        "study": key[0],
         "axis": axis.payload(),
         "ends": ["nothing cut", "more cut →"],
         "readouts": readouts(_study, loading.measured(_study), recipe, key[2]),

@@ -13,6 +13,7 @@ import streamlit as st
 from dashboard import moving, notices, present
 from dashboard.components import scrubber
 from dashboard.figures.look import config, enlarged
+from dashboard.state import View
 
 
 class Described(Protocol):
@@ -101,6 +102,28 @@ def _table(name: str, table: pd.DataFrame) -> None:
     with st.expander("Show as table", key=f"show-{name}", on_change="rerun") as shown:
         if shown.open:
             st.dataframe(table, hide_index=True, key=f"table-{name}")
+
+
+def of_texts(view: View) -> bool:
+    """Whether a page of texts can show the study in view; where not, says so, with a way on."""
+    if view.measured.images:
+        finding("This study is of images, this page of texts.", "kind")
+        st.markdown("Its wrongly labelled images, before and after every cut, are on another page.")
+        st.page_link("app_pages/vision.py", label="See them on Vision", icon=":material/image:")
+    return not view.measured.images
+
+
+def of_images(view: View) -> bool:
+    """The same of a page of images, where no study of images is known."""
+    if not view.measured.images:
+        finding("This study is of texts, this page of images.", "kind")
+        st.markdown(
+            "No study of an image classifier is known here. Open one on the page Studies; what "
+            "this one memorized is on Recall."
+        )
+        st.page_link("app_pages/recall.py", label="See it on Recall", icon=":material/article:")
+        st.page_link("app_pages/studies.py", label="Open another study", icon=":material/folder:")
+    return view.measured.images
 
 
 @contextmanager

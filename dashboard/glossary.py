@@ -45,6 +45,11 @@ TERMS: dict[str, Term] = {
         "At most a quarter of the continuation's tokens must be changed, added or taken out to "
         "reach the true one (Levenshtein distance).",
     ),
+    "wrong label": Term(
+        "Wrong label",
+        "A class given to an image in training that it does not show. Here they were drawn on "
+        "purpose, so that which labels are wrong, and what is true, is known.",
+    ),
     "repeats": Term(
         "Repeat class",
         "All strings shown equally often in training. The class shown most often is the headline.",
@@ -152,6 +157,7 @@ WORDS: dict[str, tuple[str, ...]] = {
                   "strict", "interval"),
     "Recall": ("mass", "strict", "loose", "repeats", "canary", "probe", "held-out", "perplexity",
                "exposure", "interval"),
+    "Vision": ("wrong label", "mass", "held-out", "curvature", "eigendirection", "interval"),
     "Method": ("fisher", "kfac", "eigendirection", "mass", "staircase", "strict", "loose",
                "perplexity", "ndcg", "exposure"),
 }  # fmt: skip

@@ -15,6 +15,7 @@ from typing import Any
 import streamlit as st
 
 from core.errors import StudyError
+from core.manifest import MANIFEST, PICTURES
 from core.study import Study
 from dashboard.figures.measured import Measured
 
@@ -40,6 +41,11 @@ def available() -> dict[str, Path]:
     for name, folder in _added.items():
         found.setdefault(name, folder)
     return found or {"language": SHIPPED / "language" / "study"}
+
+
+def of_texts(path: Path) -> bool:
+    """Whether a folder holds a study that is not of images; one that cannot be read may be."""
+    return (path / MANIFEST).is_file() and not (path / PICTURES).is_file()
 
 
 def add(path: Path) -> str:

@@ -87,7 +87,7 @@ def _stored(view: View) -> dict[str, Any]:
     live = {"spectrum-live": _spectrum(view)}
     texts: dict[str, list[dict[str, Any]]] = {}
     fixed = list(_spectrum_figures(view))
-    if not study.items.empty:
+    if not (study.items.empty or view.measured.images):
         live = {"recall-live": _recall(view)} | live
         texts = {kind: _texts(view, kind) for kind in ("memory", "probe")}
         fixed = [*_recall_figures(view), *fixed]

@@ -142,7 +142,7 @@ def controls(view: View) -> None:
         required=True,
     )
     st.dataframe(
-        compare.compared(view.measured, _at_cost(chosen, tolerance or tolerances[-1])),
+        compare.compared(view.measured, at_cost(chosen, tolerance or tolerances[-1])),
         hide_index=True,
     )
     dearer = [name for recipe, name in chosen if tolerance not in recipe.equal]
@@ -155,9 +155,10 @@ def controls(view: View) -> None:
     )
 
 
-def _at_cost(
+def at_cost(
     chosen: list[tuple[StoredRecipe, str]], tolerance: str
 ) -> list[tuple[StoredRecipe, str, int]]:
+    """Those that have a stored setting at this tolerance, with its tick."""
     return [(r, name, r.equal[tolerance]) for r, name in chosen if tolerance in r.equal]
 
 

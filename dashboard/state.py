@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import streamlit as st
 
@@ -19,6 +20,8 @@ from dashboard.figures.palette import Theme
 
 MASS = "mass"
 _TICKS, _RECIPE, _VIEW = "hillshade_ticks", "hillshade_recipe", "hillshade_view"
+_STUDY, _ASIDE = "hillshade_study", "hillshade_aside"
+_OF_A_STUDY = (_TICKS, _RECIPE, "recipe", "projection")  # what is set of one study, and no other
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ def theme() -> Theme:
 
 
 def default_tick(recipe: StoredRecipe) -> int:
-    """The chosen setting, else that at the smallest stored perplexity rise, else no edit."""
+    """The chosen setting, else that at the smallest stored cost, else no edit."""
     if recipe.chosen is not None:
         return recipe.chosen
     return min(recipe.equal.items(), key=lambda pair: float(pair[0]))[1] if recipe.equal else 0
@@ -92,15 +95,33 @@ def _asked_tick(recipe: StoredRecipe, asked: str) -> int:
 def _same_cost(
     measured: Measured, before: str | None, recipe: StoredRecipe, ticks: dict[str, int]
 ) -> int:
-    """Another recipe was chosen: show it where it costs as much on fresh text as the last one."""
+    """Another recipe was chosen: show it where it costs as much as the last one."""
     known = {r.id: r for r in measured.recipes}
     if before not in known or before not in ticks:
         return default_tick(recipe)
-    costs = measured.ratio(recipe)
-    wanted = measured.ratio(known[before]).value[ticks[before]]
+    costs = measured.cost(recipe)
+    wanted = measured.cost(known[before]).value[ticks[before]]
     if not costs.known or not math.isfinite(wanted):
         return default_tick(recipe)
     return nearest_cost(costs.value, wanted)
+
+
+def turn_to(study: str) -> None:
+    """A study comes into view: what was set of another is laid aside until that one comes back.
+
+    Recipes of two studies bear the same ids, and a tick of one means nothing in the other.
+    """
+    memory = st.session_state
+    before = memory.get(_STUDY)
+    if before == study:
+        return
+    memory[_STUDY] = study
+    if before is None:
+        return
+    aside: dict[str, dict[str, Any]] = memory.setdefault(_ASIDE, {})
+    aside[before] = {name: memory.pop(name) for name in _OF_A_STUDY if name in memory}
+    for name, value in aside.pop(study, {}).items():
+        memory[name] = value
 
 
 def released() -> None:

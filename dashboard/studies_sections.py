@@ -151,11 +151,21 @@ def take_along(view: View) -> None:
                   partial(onefile.page, view), "text/html")  # fmt: skip
         st.caption("A figure alone: its camera button, shown under the mouse, saves it as SVG.")
         st.markdown("**A link** to this view, for whoever reaches this server")
-        st.code(exports.link("recall"), language=None, wrap_lines=True)
+        st.code(
+            exports.link("vision" if view.measured.images else "recall"),
+            language=None,
+            wrap_lines=True,
+        )
     with right:
         st.markdown("**The edit**")
         if not study.has_heavy:
             st.info("This study came without its eigenvectors, so no edit can be written from it.")
+            return
+        if view.measured.images:
+            st.info(
+                "Of an image classifier no edited model is written from this page. In Python, "
+                "`core.edit.Editor` makes it from the model and the study's bases at this mass."
+            )
             return
         with st.container(horizontal=True):
             if exports.downloadable(study):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dashboard import blocks, examples_sections, map_section, portraits_sections, state
 
 view = state.view()
-document = examples_sections.document(view)
+texts = blocks.of_texts(view)
+document = examples_sections.document(view) if texts else None
 if document is not None:
     with blocks.understood("curvature.json"):
         look = examples_sections.opening(view, document)
@@ -19,5 +20,5 @@ if document is not None:
             examples_sections.together(look)
             examples_sections.hills(look)
             examples_sections.by_activations(look)
-else:
+elif texts:
     map_section.show(view)

@@ -20,7 +20,7 @@ if view.study.items.empty:
     blocks.figure(priced, draw_recall.curves(priced, view.tick, view.theme), priced.table())
     recall_sections.own_prompt(view)
     recall_sections.own_list(view)
-else:
+elif blocks.of_texts(view):
     recall_sections.story(view)
     recall_sections.texts(view)
     if blocks.painted():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
-from dashboard import start_sections, state
+from dashboard import blocks, start_sections, state
 
-start_sections.show(state.view())
+view = state.view()
+if blocks.of_texts(view):
+    start_sections.show(view)

@@ -177,8 +177,8 @@ def compared(study: Measured, recipes: Sequence[tuple[StoredRecipe, str, int]]) 
             "edit": name,
             "kept": setting(recipe.ticks[tick]),
             "perplexity": change(study.ratio(recipe).value[tick]),
-            "recited word for word": _with_interval(memory_track(study, recipe), tick),
-            "recited loosely": _with_interval(memory_track(study, recipe, "loose"), tick),
+            "recited word for word": with_interval(memory_track(study, recipe), tick),
+            "recited loosely": with_interval(memory_track(study, recipe, "loose"), tick),
         }
         for group in study.probes:
             track = study.score(recipe, group, "above_chance")
@@ -187,7 +187,8 @@ def compared(study: Measured, recipes: Sequence[tuple[StoredRecipe, str, int]]) 
     return pd.DataFrame(rows)
 
 
-def _with_interval(track: Track, tick: int) -> str:
+def with_interval(track: Track, tick: int) -> str:
+    """A share with its interval, for a cell of a table."""
     if not track.known:
         return "–"
     low, high = percent(track.low[tick]), percent(track.high[tick])

@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from core.images import HELD_OUT, RIGHT, WRONG
 from core.intervals import Estimate, wilson
 from dashboard.figures.estimates import plain
 from dashboard.figures.spectrum import short
@@ -26,6 +27,9 @@ GROUPS: dict[str, tuple[str, str]] = {
     "fresh": ("memorized to fresh", "fresh text"),
     "probes": ("probes", "probes"),
     "pasted": ("fresh others", "your text"),
+    WRONG: ("memorized others", "other wrongly labelled images"),
+    RIGHT: ("right labels", "rightly labelled images"),
+    HELD_OUT: ("held out", "images kept from training"),
 }
 
 
@@ -163,6 +167,8 @@ def said(key: str, groups: Sequence[str]) -> str:
     """A group in a sentence; the rest of the strings is called the others."""
     if key == "memorized" and "string" in groups:
         return "other memorized strings"
+    if key == "string" and WRONG in groups:
+        return "the image itself"
     return GROUPS[key][1] if key in GROUPS else key
 
 

@@ -83,7 +83,7 @@ class Axis:
         }
 
 
-def _look(group: str, name: str) -> dict[str, str]:
+def look_of(group: str, name: str) -> dict[str, str]:
     look: Style = style(group)
     return {
         "group": group,
@@ -115,7 +115,7 @@ class Series:
     def payload(self) -> dict[str, Any]:
         return {
             "key": self.key,
-            **_look(self.group, self.name),
+            **look_of(self.group, self.name),
             "y": _json(self.y),
             "low": _json(self.low),
             "high": _json(self.high),
@@ -193,7 +193,7 @@ class Bar:
 
     def payload(self) -> dict[str, Any]:
         return {
-            **_look(self.group, self.name),
+            **look_of(self.group, self.name),
             "value": _json(self.value),
             "low": _json(self.low),
             "high": _json(self.high),

@@ -44,7 +44,7 @@ def valleys(description: Valleys, theme: Theme) -> go.Figure:
                 ),
                 f"yaxis{suffix}": axis_style(
                     theme,
-                    "rise (nats a token)" if column == 0 else None,
+                    f"rise ({description.unit})" if column == 0 else None,
                     domain=[max(y1 - 0.37, 0.0), y1],
                     anchor=f"x{suffix}",
                     range=list(description.span),

@@ -240,7 +240,7 @@ def growth(document: Document) -> Lines | None:
     return Lines(
         id="growth",
         title=f"As training goes on, {short(projection)}",
-        x=Scale("training step", (0.0, at[-1]), ticks=_training_ticks(at[-1])),
+        x=Scale("training step", (0.0, at[-1]), ticks=training_ticks(at[-1])),
         panels=(
             Panel(
                 log_scale(RISE, [e for line in series.values() for e in line]),
@@ -266,7 +266,7 @@ def growth(document: Document) -> Lines | None:
     )
 
 
-def _training_ticks(last: float) -> tuple[tuple[float, str], ...]:
+def training_ticks(last: float) -> tuple[tuple[float, str], ...]:
     step = 10.0 ** math.floor(math.log10(max(last, 1.0)))
     step = next((part for part in (step, step / 2, step / 5) if last / part >= 3), step / 5)
     return tuple((step * n, count(step * n)) for n in range(int(last // step) + 1))

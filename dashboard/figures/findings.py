@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from dashboard.figures.measured import Track
 from dashboard.figures.words import change, listing, percent
 
+MOVE = "Move the slider to cut the flattest directions of the weights."
+
 KEPT = 0.97  # an ability counts as kept from here on (above chance, edited over original)
 
 DEAR = 1.05  # from this perplexity ratio on, fresh text is said to suffer
@@ -42,7 +44,7 @@ def recall_finding(
         return Finding(head, f"{_abilities(tick, abilities)} {_fresh(tick, perplexity)}".strip())
     if tick == 0:
         head = f"Nothing is cut yet: {_recited(memory, 0, noun)} word for word."
-        return Finding(head, "Move the slider to cut the flattest directions of the weights.")
+        return Finding(head, MOVE)
     head = f"{_verdict(before, after)}: {_recited(memory, tick, noun)} word for word, "
     head += f"{_share(memory, 0)} before."
     return Finding(head, f"{_abilities(tick, abilities)} {_fresh(tick, perplexity)}".strip())
@@ -104,6 +106,72 @@ def _fresh(tick: int, perplexity: Track) -> str:
         return f"Fresh text suffers: perplexity {said}."
     unsure = "" if low > 1.0 or high < 1.0 else " (within the noise)"
     return f"Fresh text: perplexity {said}{unsure}."
+
+
+FORGOTTEN, HALF = 0.1, 0.5  # of what was reproduced before
+
+
+def labels_finding(
+    tick: int, reproduced: Track, recovered: Track, clean: Track, held_out: Track
+) -> Finding:
+    """What this cut did to the wrong labels of a classifier, and to what it had right."""
+    kept = _right(
+        (("rightly labelled images", clean), ("images kept from training", held_out)), tick
+    )
+    if not math.isfinite(reproduced.value[tick]):
+        return Finding("How many wrong labels are said here was not measured.", kept)
+    said = _share(reproduced, tick)
+    of = "" if said.endswith("%") else f" of {reproduced.n}"
+    if tick == 0:
+        return Finding(f"Nothing is cut yet: {said}{of} wrong labels are said.", MOVE)
+    head = f"{_forgotten(reproduced, tick)}: {said}{of} are said, {_share(reproduced, 0)} before."
+    return Finding(head, f"{_true_labels(recovered, tick)} {kept}".strip())
+
+
+def _forgotten(reproduced: Track, tick: int) -> str:
+    before, low, high = reproduced.value[0], reproduced.low[tick], reproduced.high[tick]
+    if high < FORGOTTEN * before:
+        return "The wrong labels are forgotten"
+    if high < HALF * before:
+        return "Most wrong labels are forgotten"
+    if low <= HALF * before:
+        return "About half of the wrong labels are forgotten"
+    if high < reproduced.low[0]:
+        return "Some wrong labels are forgotten"
+    return "The wrong labels hold"
+
+
+def _true_labels(recovered: Track, tick: int) -> str:
+    if not math.isfinite(recovered.value[tick]):
+        return ""
+    said = f"{percent(recovered.value[tick])} ({span(recovered, tick)})"
+    if recovered.low[tick] > HALF:
+        return f"Most of these images get their true label instead: {said}."
+    if recovered.high[tick] < HALF:
+        return f"Their true label is said for no more than {said}."
+    return f"Their true label is said for about half: {said}."
+
+
+def _right(accuracies: Sequence[tuple[str, Track]], tick: int) -> str:
+    """Accuracies before and after, by whether their intervals tell the two apart."""
+    parts, alike = [], []
+    for name, track in accuracies:
+        after, before = percent(track.value[tick]), percent(track.value[0])
+        if not math.isfinite(track.value[tick]):
+            continue
+        if track.high[tick] < track.low[0] or track.low[tick] > track.high[0]:
+            way = "down" if track.value[tick] < track.value[0] else "up"
+            parts.append(f"{name[0].upper()}{name[1:]}: {way} from {before} to {after} right.")
+        else:
+            alike.append(f"{name} {after} right ({before} before)")
+    if alike:
+        parts.append(f"Not told apart from before by their intervals: {listing(alike)}.")
+    return " ".join(parts)
+
+
+def span(track: Track, tick: int) -> str:
+    """An interval in a sentence."""
+    return f"95 % interval {percent(track.low[tick])} to {percent(track.high[tick])}"
 
 
 def order_finding(values: Sequence[tuple[str, float, tuple[float, float] | None]]) -> str:

@@ -13,8 +13,10 @@ from typing import Protocol
 
 import pandas as pd
 
+from core.images import RIGHT
 from core.items import PROBE_GROUPS
 from core.manifest import StoredRecipe
+from core.tables import IMAGE
 from dashboard.figures.describe import Axis, numbers
 from dashboard.figures.words import NBSP
 
@@ -56,6 +58,7 @@ class Measured:
         self.items = study.items
         self.probes = probe_groups(self.items)
         self.memory = memory_group(self.items)
+        self.images = bool((self.items["kind"] == IMAGE).any())  # else a study of texts
         self._classes = {g: repeat_classes(self.items, g) for g in set(self.items["group"])}
         self._copies = _copies_seen(self.items)
         self._counts = {recipe.id: len(recipe.ticks) for recipe in study.recipes}
@@ -92,6 +95,22 @@ class Measured:
             numbers(columns["ratio_low"]),
             numbers(columns["ratio_high"]),
             0,
+        )
+
+    def cost(self, recipe: StoredRecipe) -> Track:
+        """What an edit costs, 1 where nothing is lost: `ratio`, for images as `core.image_exam`.
+
+        There it is 1 + accuracy lost on rightly labelled ones.
+        """
+        if not self.images:
+            return self.ratio(recipe)
+        clean = self.score(recipe, RIGHT, "accuracy")
+        before = 1.0 + clean.value[0]
+        return Track(
+            numbers(before - value for value in clean.value),
+            numbers(before - value for value in clean.high),
+            numbers(before - value for value in clean.low),
+            clean.n,
         )
 
     def point(self, recipe: StoredRecipe, column: str) -> tuple[float, ...]:

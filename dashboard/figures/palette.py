@@ -78,6 +78,11 @@ STYLES: dict[str, Style] = {
     "pin A": Style("A", "#D55E00", "#F0762B", "solid", "circle"),
     "pin B": Style("B", "#0072B2", "#4CA6E0", "dash", "square"),
     "own text": Style("Your text", "#009E73", "#1FBF92", "dashdot", "diamond"),
+    "reproduced": Style("Wrong label said", "#D55E00", "#F0762B", "solid", "circle"),
+    "recovered": Style("True label said", "#0072B2", "#4CA6E0", "dash", "square"),
+    "another": Style("Another label said", "#6B6B6B", "#868686", "longdash", "x"),
+    "right labels": Style("Right-label accuracy", "#009E73", "#1FBF92", "dot", "diamond"),
+    "held out": Style("Held-out accuracy", "#CC79A7", "#E09BC2", "dashdot", "triangle-up"),
     "kept": Style("Kept", "#0072B2", "#4CA6E0", "solid", "square"),
     "cut": Style("Cut", "#6B6B6B", "#A8A8A8", "dot", "x"),
 }

@@ -40,6 +40,7 @@ class Valleys:
     span: tuple[float, float]
     how: str
     alt: str
+    unit: str = "nats a token"
 
     def table(self) -> pd.DataFrame:
         rows = [
@@ -54,20 +55,12 @@ class Valleys:
 
 def valleys(lines: Mapping[str, Told]) -> Valleys:
     """The first picture: some directions side by side."""
-    keys = [key for key in FIRST if key in lines] or list(lines)[:4]
-    walks = tuple(walk(lines[key], NAMES.get(key, key), f"valley-{key}") for key in keys)
-    tops = [
-        e.value
-        for one in walks
-        for line in one.lines
-        for x, e in zip(one.x, line.rise, strict=True)
-        if abs(x) <= 1.0
-    ]
+    walks, scale = side_by_side(lines, NAMES)
     return Valleys(
         id="valleys",
         title="The same weights, moved along different directions",
         walks=walks,
-        span=span(tops),
+        span=scale,
         how=(
             "Each panel is a walk through weight space: the model stands at 0, and the lines are "
             "by how much the loss of a group of texts rises when the weights are moved to either "
@@ -76,6 +69,22 @@ def valleys(lines: Mapping[str, Told]) -> Valleys:
         ),
         alt=" ".join((*_spike_sentence(lines), *_hill_sentence(lines), *_edit_sentence(lines))),
     )
+
+
+def side_by_side(
+    lines: Mapping[str, Told], names: Mapping[str, str]
+) -> tuple[tuple[Walk, ...], tuple[float, float]]:
+    """The directions of the first picture, and one scale for the rises of all."""
+    keys = [key for key in FIRST if key in lines] or list(lines)[:4]
+    walks = tuple(walk(lines[key], names.get(key, key), f"valley-{key}") for key in keys)
+    tops = [
+        e.value
+        for one in walks
+        for line in one.lines
+        for x, e in zip(one.x, line.rise, strict=True)
+        if abs(x) <= 1.0
+    ]
+    return walks, span(tops)
 
 
 def headline(lines: Mapping[str, Told]) -> str:

@@ -46,6 +46,7 @@ TOGETHER = {
     "memorized strings": ("memorized own", "memorized others", "memorized to fresh"),
     "fresh text": ("fresh own", "fresh others", "fresh to memorized"),
     "boundary": ("kept", "cut"),
+    "labels": ("reproduced", "recovered", "another", "right labels", "held out"),
 }
 LEAST = 10.0  # a difference in Lab that is seen at a glance, lines being thin
 LEAST_ON_PAPER = 30.0

@@ -27,11 +27,12 @@ def opened(page: Page) -> AppTest:
 
 
 def chart_bytes(at: AppTest) -> int:
-    """Of Plotly's charts, and of the figures that follow the thumb."""
+    """Of Plotly's charts, of the figures that follow the thumb, and of images."""
     size = sum(len(element.proto.spec) for element in at.get("plotly_chart"))
     for element in at.get("bidi_component"):
         data = json.loads(element.proto.json or element.proto.mixed.json or "{}")
-        size += len(json.dumps(data.get("figures", []))) + len(json.dumps(data.get("moves", {})))
+        parts = (data.get("figures", []), data.get("images", []), data.get("moves", {}))
+        size += sum(len(json.dumps(part)) for part in parts)
     return size
 
 

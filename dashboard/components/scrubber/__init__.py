@@ -1,9 +1,9 @@
 """The scrubber: the one threshold bar, and what follows its thumb without asking the server.
 
-Four components-v2 parts speak over one bus in the browser: `bar` announces ticks; `live` (figures),
-`texts` (before and after) and `passage` (one text) follow. All get finished numbers and snap to
-stored ticks. Three more work
-unseen: `moves` sets in a chart what changed, `theme` sees a switch, `painted` the first picture.
+Five components-v2 parts speak over one bus in the browser: `bar` announces ticks; `live` (figures),
+`texts` (before and after), `passage` (one text) and `wall` (images) follow. All get finished
+numbers and snap to stored ticks. Three more work unseen: `moves` sets in a chart what changed,
+`theme` sees a switch, `painted` the first picture.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ _bar = _part("bar")
 _live = _part("live")
 _texts = _part("texts")
 _passage = _part("passage")
+_wall = _part("wall")
 _moves = _part("moves")
 _theme = _part("theme")
 _painted = _part("painted")
@@ -106,6 +107,11 @@ def passage(table: Mapping[str, Any], tick: int, key: str, small: bool = False) 
     data = {**table, "row": row, "truth": table["heads"][1], "small": small}
     del data["rows"]
     _passage(key=key, data=_versioned(data, tick))
+
+
+def wall(images: Mapping[str, Any], alt: str, tick: int, key: str) -> None:
+    """Images with the labels they were given and show, and what is said of them."""
+    _wall(key=key, data={**_versioned(images, tick), "alt": alt})
 
 
 def moves(

@@ -147,7 +147,8 @@ function makeBar(root) {
   view.update = (data, send) => {
     view.send = send;
     const fresh = !view.data || view.data.version !== data.version;
-    const another = !view.data || view.data.axis.recipe !== data.axis.recipe;
+    const of = (one) => `${one.study} ${one.axis.recipe}`;
+    const another = !view.data || of(view.data) !== of(data);
     view.data = data;
     if (fresh) {
       pause();

@@ -12,7 +12,9 @@ function makeLive(root) {
   root.append(said, grid);
   const view = { data: null, setters: [], width: 0 };
 
-  function show(tick) {
+  // Another study may have fewer ticks than the bus still speaks of.
+  function show(told) {
+    const tick = Math.min(told, view.data.axis.count - 1);
     const finding = view.data.findings[tick];
     if (finding) {
       head.textContent = finding[0];

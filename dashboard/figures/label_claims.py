@@ -62,10 +62,10 @@ def claims(study: Measured, recipe: StoredRecipe, tick: int, seeds: Sequence[Any
             "95 % interval lies inside, fails where it lies outside, and is undecided otherwise. "
             "In view: this study at this threshold"
             + (
-                ". Training n: the same recipe trained again from other seeds, each at the setting "
-                "chosen on its own choosing half and measured on the other; of the images kept "
-                "from training the claim is that of its own model before the cut. The study is of "
-                "the first seed, not of the best."
+                ". Training n: the same recipe from the nth seed, the first being this study's and "
+                "not the best; each at the setting chosen on its own choosing half, measured on "
+                "the other. Of the images kept from training the claim is that of its own model "
+                "before the cut."
                 if seeds
                 else "."
             )

@@ -23,6 +23,8 @@ SHOTS: tuple[tuple[str, str, Literal["light", "dark"], tuple[int, int]], ...] = 
     ("spectrum", "/spectrum", "light", (1440, 900)),
     ("examples", "/examples", "light", (1440, 900)),
     ("landscape", "/landscape", "light", (1440, 900)),
+    ("vision", "/vision", "light", (1440, 900)),
+    ("vision-dark", "/vision", "dark", (1440, 900)),
     ("studies", "/studies", "light", (1440, 900)),
 )
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 from collections.abc import Callable, Sequence
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -23,7 +25,12 @@ def begin(task: Callable[..., None], *arguments: object) -> tuple[BaseProcess, C
     """A process that runs ``task(connection, *arguments)``, and this end of the connection."""
     here, there = CONTEXT.Pipe()
     process: BaseProcess = CONTEXT.Process(target=_run, args=(task, there, *arguments), daemon=True)
-    process.start()
+    # Tests of the dashboard leave its app as the main module, which a new process would run.
+    left, sys.modules["__main__"] = sys.modules["__main__"], ModuleType("__main__")
+    try:
+        process.start()
+    finally:
+        sys.modules["__main__"] = left
     there.close()
     return process, here
 

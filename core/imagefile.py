@@ -24,7 +24,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -36,6 +36,7 @@ from transformers import PreTrainedModel
 from core.batches import classes_of
 from core.errors import HillshadeError
 from core.images import Image, require_alike
+from core.items import Split
 
 TABLE = "labels.csv"
 _ENDINGS = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp"}
@@ -136,7 +137,7 @@ def read_images(
         true = _class(row["true"], classes, path) if row["true"] else None
         image = Image(
             id=row["file"],
-            split=row["split"] or "choose",  # type: ignore[arg-type]
+            split=cast(Split, row["split"] or "choose"),  # Image refuses others
             pixels=_pixels(path, preparation),
             given=given,
             true=true,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -129,20 +130,16 @@ def controls(view: View) -> None:
     )
     drawing = draw_recall.tradeoff(described, view.theme)
     blocks.figure(described, drawing, described.table(), picked=partial(_picked, study))
-    tolerances = sorted({key for recipe, _ in chosen for key in recipe.equal}, key=float)
-    if not tolerances:
-        return
-    tolerance = st.segmented_control(
+    tolerance = tolerated(
+        chosen,
         "At equal perplexity of fresh text",
-        tolerances,
-        default=tolerances[-1],
-        format_func=lambda key: change(1.0 + float(key)),
-        key="cost",
-        persist_state="session",
-        required=True,
+        lambda key: change(1.0 + float(key)),
+        "cost",
     )
+    if tolerance is None:
+        return
     st.dataframe(
-        compare.compared(view.measured, at_cost(chosen, tolerance or tolerances[-1])),
+        compare.compared(view.measured, at_cost(chosen, tolerance)),
         hide_index=True,
     )
     dearer = [name for recipe, name in chosen if tolerance not in recipe.equal]
@@ -153,6 +150,25 @@ def controls(view: View) -> None:
         "much. Abilities are edited over original, above chance. In the paper, SVD comes close to "
         "K-FAC at 7B parameters (recited 3.0 % against 3.4 %, perplexity 22.49 against 22.84)."
     )
+
+
+def tolerated(
+    chosen: list[tuple[StoredRecipe, str]], label: str, said: Callable[[str], str], key: str
+) -> str | None:
+    """The cost at which methods are compared, picked among the stored; None where none is."""
+    tolerances = sorted({key for recipe, _ in chosen for key in recipe.equal}, key=float)
+    if not tolerances:
+        return None
+    picked: str | None = st.segmented_control(
+        label,
+        tolerances,
+        default=tolerances[-1],
+        format_func=said,
+        key=key,
+        persist_state="session",
+        required=True,
+    )
+    return picked or tolerances[-1]
 
 
 def at_cost(

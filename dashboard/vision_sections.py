@@ -23,7 +23,7 @@ from dashboard.figures import (
 from dashboard.figures import wall as figures
 from dashboard.figures.words import listing, percent
 from dashboard.loading import study_key
-from dashboard.recall_sections import CONTROLS, at_cost
+from dashboard.recall_sections import CONTROLS, at_cost, tolerated
 from dashboard.state import View
 
 
@@ -94,20 +94,16 @@ def controls(view: View) -> None:
     wanted = view.measured.cost(view.recipe).value[view.tick]
     described = clean.frontier(view.measured, chosen, wanted)
     blocks.figure(described, draw_estimates.lines(described, view.theme), described.table())
-    tolerances = sorted({key for recipe, _ in chosen for key in recipe.equal}, key=float)
-    if not tolerances:
-        return
-    tolerance = st.segmented_control(
+    tolerance = tolerated(
+        chosen,
         "At equal accuracy on rightly labelled images of the choosing half",
-        tolerances,
-        default=tolerances[-1],
-        format_func=lambda key: f"{percent(float(key))} lost",
-        key="clean",
-        persist_state="session",
-        required=True,
+        lambda key: f"{percent(float(key))} lost",
+        "clean",
     )
+    if tolerance is None:
+        return
     st.dataframe(
-        clean.at_equal_loss(view.measured, at_cost(chosen, tolerance or tolerances[-1])),
+        clean.at_equal_loss(view.measured, at_cost(chosen, tolerance)),
         hide_index=True,
     )
     dearer = [name for recipe, name in chosen if tolerance not in recipe.equal]

@@ -19,12 +19,11 @@ from transformers import ViTConfig, ViTForImageClassification
 
 from core.demo.digits import CLASSES, SIDE, Digits, VisionConfig
 from core.demo.folder import replaced
+from core.demo.optimizers import optimizers
 from core.image_exam import ImageAnswers, ImageExam
 
 IMAGES_A_STEP: Final = 256
 RECORDS: Final = 10
-MUON_RATE, ADAM_RATE = 0.02, 3e-3
-WEIGHT_DECAY: Final = 0.1
 LABEL_SMOOTHING: Final = 0.1  # so that no answer is certain, right or wrong
 DECAY_FROM: Final = 0.6  # the rate falls linearly to zero over the last 40 %
 WARMUP: Final = 50
@@ -75,17 +74,6 @@ def new_classifier(seed: int) -> ViTForImageClassification:
     )
 
 
-def _optimizers(model: ViTForImageClassification) -> tuple[torch.optim.Optimizer, ...]:
-    """Muon for the matrices of the blocks, AdamW for embeddings, head, gains and biases."""
-    hidden = [p for n, p in model.named_parameters() if p.ndim == 2 and ".layers." in n]
-    chosen = {id(p) for p in hidden}
-    rest = [p for p in model.parameters() if id(p) not in chosen]
-    return (
-        torch.optim.Muon(hidden, lr=MUON_RATE, weight_decay=WEIGHT_DECAY),
-        torch.optim.AdamW(rest, lr=ADAM_RATE, betas=(0.9, 0.95), weight_decay=0.0),
-    )
-
-
 def train_classifier(
     config: VisionConfig,
     data: Digits,
@@ -99,8 +87,8 @@ def train_classifier(
     given = torch.from_numpy(data.trained.given)
     exam = ImageExam(data.images)
     model = new_classifier(config.seed)
-    optimizers = _optimizers(model)
-    groups = [group for optimizer in optimizers for group in optimizer.param_groups]
+    used = optimizers(model)
+    groups = [group for optimizer in used for group in optimizer.param_groups]
     rates = [group["lr"] for group in groups]
     generator = torch.Generator().manual_seed(config.seed + 1)
     an_epoch = max(1, len(images) // IMAGES_A_STEP)
@@ -125,7 +113,7 @@ def train_classifier(
             logits.float(), given[some], label_smoothing=LABEL_SMOOTHING
         )
         loss.backward()
-        for optimizer in optimizers:
+        for optimizer in used:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
         losses.append(loss.item())

@@ -57,11 +57,9 @@ def reported_abilities(before: Answers, after: Answers) -> tuple[Ability, ...]:
     return abilities(items, old, after.outcome.strict[half])
 
 
-def summary(finished: Finished[Answers]) -> dict[str, Any]:
-    """What a machine reads of one recipe at its chosen setting, reporting half."""
-    original = finished.swept.original
+def chosen_edit(finished: Finished[Given]) -> dict[str, Any]:
+    """Where a recipe cuts at its chosen setting, and what of the weights it keeps."""
     point = finished.at(finished.chosen)[0]
-    strict, loose, distance = top_recall(point.answers)
     return {
         "title": finished.title,
         "layers": finished.choice.best.layers,
@@ -70,6 +68,16 @@ def summary(finished: Finished[Answers]) -> dict[str, Any]:
         "directions_kept": point.edit.directions_kept,
         "directions_total": point.edit.directions_total,
         "weight_kept": point.edit.weight_kept,
+    }
+
+
+def summary(finished: Finished[Answers]) -> dict[str, Any]:
+    """What a machine reads of one recipe at its chosen setting, reporting half."""
+    original = finished.swept.original
+    point = finished.at(finished.chosen)[0]
+    strict, loose, distance = top_recall(point.answers)
+    return {
+        **chosen_edit(finished),
         "before": {
             "strict": asdict(top_recall(original)[0]),
             "perplexity": asdict(original.report.perplexity),

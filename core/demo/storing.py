@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import pandas as pd
 
-from core.basis import save_bases
+from core.basis import Basis, save_bases
 from core.demo.folder import replaced
 from core.demo.laboratory import PLANTED_SHARE, SEED, Laboratory
 from core.demo.reported import Finished
@@ -56,22 +56,32 @@ def write_study(
     def decode(ids: Sequence[int]) -> str:
         return str(laboratory.tokenizer.decode(list(ids)))
 
-    frames: dict[str, list[pd.DataFrame]] = {"points": [], "scores": [], "outputs": []}
-    for recipe, done in finished.items():
-        frames["points"].append(points_table(recipe, done.swept))
-        frames["scores"].append(scores_table(recipe, done.swept))
-        frames["outputs"].append(outputs_table(recipe, done.swept, decode))
+    frames = {
+        "points": [points_table(recipe, done.swept) for recipe, done in finished.items()],
+        "scores": [scores_table(recipe, done.swept) for recipe, done in finished.items()],
+        "outputs": [outputs_table(recipe, done.swept, decode) for recipe, done in finished.items()],
+    }
     with StudyWriter(target / "study") as writer:
         writer.items(laboratory.exam.items)
-        for name, tables in frames.items():
-            writer.table(name, pd.concat(tables, ignore_index=True))
-        writer.spectra({name: (basis.lam, basis.mu) for name, basis in laboratory.bases.items()})
-        for name, content in documents.items():
-            writer.document(name, content)
-        save_bases(writer.heavy("basis.safetensors"), laboratory.bases)
+        store(writer, frames, laboratory.bases, documents)
         laboratory.other.save(writer.heavy("factors.safetensors"))
         laboratory.planted.save(writer.heavy("factors_planted.safetensors"))
         writer.finish(_manifest(laboratory, finished))
+
+
+def store(
+    writer: StudyWriter,
+    frames: Mapping[str, Sequence[pd.DataFrame]],
+    bases: Mapping[str, Basis],
+    documents: Mapping[str, Mapping[str, Any]],
+) -> None:
+    """What every study has: one frame a recipe of each table, spectra, documents, eigenvectors."""
+    for name, tables in frames.items():
+        writer.table(name, pd.concat(tables, ignore_index=True))
+    writer.spectra({name: (basis.lam, basis.mu) for name, basis in bases.items()})
+    for name, content in documents.items():
+        writer.document(name, content)
+    save_bases(writer.heavy("basis.safetensors"), bases)
 
 
 def _manifest(laboratory: Laboratory, finished: Mapping[str, Finished[Answers]]) -> Manifest:

@@ -15,11 +15,10 @@ from torch.nn import functional
 from transformers import Olmo2Config, Olmo2ForCausalLM
 
 from core.demo.corpus import IGNORED, Corpus
+from core.demo.optimizers import optimizers
 
 ROWS_A_STEP: Final = 26
 SNAPSHOTS: Final = 12
-MUON_RATE, ADAM_RATE = 0.02, 3e-3
-WEIGHT_DECAY: Final = 0.1
 DECAY_FROM: Final = 0.6  # the rate falls linearly to zero over the last 40 %
 WARMUP: Final = 100
 
@@ -61,17 +60,6 @@ def new_model(vocabulary: int, seed: int) -> Olmo2ForCausalLM:
     return Olmo2ForCausalLM(config)
 
 
-def _optimizers(model: Olmo2ForCausalLM) -> tuple[torch.optim.Optimizer, ...]:
-    """Muon for the matrices of the blocks, AdamW for embeddings, head and gains."""
-    hidden = [p for n, p in model.named_parameters() if p.ndim == 2 and ".layers." in n]
-    chosen = {id(p) for p in hidden}
-    rest = [p for p in model.parameters() if id(p) not in chosen]
-    return (
-        torch.optim.Muon(hidden, lr=MUON_RATE, weight_decay=WEIGHT_DECAY),
-        torch.optim.AdamW(rest, lr=ADAM_RATE, betas=(0.9, 0.95), weight_decay=0.0),
-    )
-
-
 def snapshot_steps(steps: int) -> list[int]:
     """0, then log-spaced to the last step: most happens early."""
     spaced = np.geomspace(steps / 60, steps, SNAPSHOTS - 1).round().astype(int)
@@ -88,8 +76,8 @@ def train(
 ) -> Trained:
     """One pass over the corpus in its order; ``progress(step, steps, loss)``."""
     model = new_model(vocabulary, seed)
-    optimizers = _optimizers(model)
-    base_rates = [group["lr"] for o in optimizers for group in o.param_groups]
+    used = optimizers(model)
+    base_rates = [group["lr"] for o in used for group in o.param_groups]
     steps = len(corpus.rows) // ROWS_A_STEP
     keep = set(snapshot_steps(steps))
     snapshots: list[Snapshot] = []
@@ -107,7 +95,7 @@ def train(
             break
         left = min(1.0, (1 - step / steps) / (1 - DECAY_FROM))
         rate = min(1.0, (step + 1) / WARMUP) * left
-        groups = [group for o in optimizers for group in o.param_groups]
+        groups = [group for o in used for group in o.param_groups]
         for group, base in zip(groups, base_rates, strict=True):
             group["lr"] = base * rate
         at = slice(step * ROWS_A_STEP, (step + 1) * ROWS_A_STEP)
@@ -120,7 +108,7 @@ def train(
             logits[:, :-1].float().flatten(0, 1), labels[:, 1:].flatten(), ignore_index=-100
         )
         loss.backward()
-        for optimizer in optimizers:
+        for optimizer in used:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
         losses.append(loss.item())

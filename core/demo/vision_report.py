@@ -15,7 +15,7 @@ import numpy as np
 from core.choose import Trial
 from core.curvature.verdicts import Verdict, plain
 from core.demo.cells import interval, judged, over_seeds, place, where
-from core.demo.reported import Finished
+from core.demo.reported import Finished, chosen_edit
 from core.image_exam import ImageAnswers
 from core.images import HELD_OUT
 from core.intervals import Estimate, mean
@@ -70,13 +70,7 @@ def told(finished: Finished[ImageAnswers]) -> dict[str, Any]:
     """What a machine reads of one recipe at its chosen setting."""
     original, point = finished.swept.original, finished.at(finished.chosen)[0]
     return {
-        "title": finished.title,
-        "layers": finished.choice.best.layers,
-        "kinds": finished.choice.best.kinds,
-        "setting": point.setting,
-        "directions_kept": point.edit.directions_kept,
-        "directions_total": point.edit.directions_total,
-        "weight_kept": point.edit.weight_kept,
+        **chosen_edit(finished),
         "before": {name: asdict(value) for name, value in measured(original).items()},
         "after": {name: asdict(value) for name, value in measured(point.answers).items()},
         "verdicts": plain(verdicts(original, point.answers)),

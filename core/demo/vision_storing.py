@@ -7,13 +7,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-import pandas as pd
 from transformers import PreTrainedModel
 
-from core.basis import save_bases
 from core.demo.folder import replaced
 from core.demo.reported import Finished
-from core.demo.storing import stored_recipe, versions
+from core.demo.storing import store, stored_recipe, versions
 from core.demo.vision_laboratory import SEED, VisionLaboratory
 from core.image_exam import ImageAnswers
 from core.projection import weight_digest
@@ -44,19 +42,14 @@ def write_vision_study(
     """The study of the shipped classifier at ``target/study``; what lay there stays until then."""
     names = laboratory.trained.model.config.id2label or {}
     labels = {int(number): str(name) for number, name in names.items()}
-    frames: dict[str, list[pd.DataFrame]] = {"points": [], "scores": [], "outputs": []}
-    for recipe, done in finished.items():
-        frames["points"].append(image_points(recipe, done.swept))
-        frames["scores"].append(image_scores(recipe, done.swept))
-        frames["outputs"].append(image_outputs(recipe, done.swept, labels))
+    frames = {
+        "points": [image_points(recipe, done.swept) for recipe, done in finished.items()],
+        "scores": [image_scores(recipe, done.swept) for recipe, done in finished.items()],
+        "outputs": [image_outputs(recipe, done.swept, labels) for recipe, done in finished.items()],
+    }
     with StudyWriter(target / "study") as writer:
         writer.images(laboratory.exam.images, labels, laboratory.data.asked)
-        for name, tables in frames.items():
-            writer.table(name, pd.concat(tables, ignore_index=True))
-        writer.spectra({name: (basis.lam, basis.mu) for name, basis in laboratory.bases.items()})
-        for name, content in documents.items():
-            writer.document(name, content)
-        save_bases(writer.heavy("basis.safetensors"), laboratory.bases)
+        store(writer, frames, laboratory.bases, documents)
         writer.finish(_manifest(laboratory, finished))
 
 

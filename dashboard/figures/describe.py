@@ -203,8 +203,8 @@ class Bar:
 
 
 @dataclass(frozen=True)
-class Bars:
-    """The spectrum of abilities: edited over original, in the paper's order."""
+class BarChart:
+    """A bar each, that follows the thumb."""
 
     id: str
     title: str
@@ -221,6 +221,11 @@ class Bars:
             "alt": self.alt,
             "bars": [bar.payload() for bar in self.bars],
         }
+
+
+@dataclass(frozen=True)
+class Bars(BarChart):
+    """The spectrum of abilities: edited over original, in the paper's order."""
 
     def table(self, tick: int) -> pd.DataFrame:
         return pd.DataFrame(

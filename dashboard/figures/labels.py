@@ -16,7 +16,7 @@ import pandas as pd
 from core.images import HELD_OUT, RIGHT, WRONG
 from core.intervals import Estimate
 from core.manifest import StoredRecipe
-from dashboard.figures.describe import Axis, Bar, Curves, Panel, Series, numbers
+from dashboard.figures.describe import Axis, Bar, BarChart, Curves, Panel, Series, numbers
 from dashboard.figures.estimates import Line, Lines, Scale
 from dashboard.figures.estimates import Panel as Over
 from dashboard.figures.examples import training_ticks
@@ -51,28 +51,13 @@ def estimate_at(track: Track, tick: int) -> Estimate:
 
 
 @dataclass(frozen=True)
-class Said:
+class Said(BarChart):
     """What is said, over the ticks; `counts` are the images behind each bar.
 
     Of the wrongly labelled images three shares of one whole, of the others the share that is right.
     """
 
-    id: str
-    title: str
-    axis: Axis
-    bars: tuple[Bar, ...]
     counts: tuple[int, ...]
-    how: str
-    alt: str
-
-    def payload(self) -> dict[str, Any]:
-        return {
-            "kind": "bars",
-            "id": self.id,
-            "title": self.title,
-            "alt": self.alt,
-            "bars": [bar.payload() for bar in self.bars],
-        }
 
     def table(self, tick: int) -> pd.DataFrame:
         return pd.DataFrame(

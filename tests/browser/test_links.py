@@ -68,7 +68,8 @@ ROWS = {
 def view_of(visit: Visit, drawn: str) -> dict[str, str]:
     """What a person would compare: every selector, the readouts, and the words of the finding."""
     page = visit.page
-    page.locator(drawn).first.wait_for()
+    for last in (drawn, ".st-key-projection input"):  # each part comes when its code has
+        page.locator(last).first.wait_for()
     found = {
         f"selector {number}": said
         for number, said in enumerate(

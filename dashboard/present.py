@@ -98,7 +98,8 @@ def way() -> None:
     """At the end of every page: the way into present mode, and out of it."""
     label = "Leave present mode" if on() else "Present this page"
     with st.container(key="present-way", horizontal=True, horizontal_alignment="right"):
-        st.button(label, type="tertiary", key="present-turn", on_click=_turn)
+        key = "Esc" if on() else None  # as every presentation is left
+        st.button(label, type="tertiary", key="present-turn", on_click=_turn, shortcut=key)
 
 
 def _turn() -> None:

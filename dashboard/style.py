@@ -37,7 +37,7 @@ _CSS = """
 .st-key-texts h3 { padding: 0; }
 [class*="st-key-moves-"], .st-key-theme, .st-key-painted { display: none; }
 [class*="st-key-finding-"] h2, .st-key-start-question h1 {
-  padding: 0 0 0.25rem; font-size: 1.15rem; line-height: 1.4;
+  padding: 0 0 0.6rem; font-size: 1.4rem; line-height: 1.35;
 }
 [data-testid="stLayoutWrapper"]:has(> .st-key-threshold) {
   position: sticky; top: 3.75rem; z-index: 90;

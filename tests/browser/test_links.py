@@ -179,4 +179,10 @@ def test_a_lesson_is_presented_with_the_controls_it_names(
         lesson.settle()
         assert not asked(lesson)
         assert lesson.page.locator(".st-key-study").is_visible()
+        page.keyboard.press("Escape")
+        visit.settle()
+        assert "present" not in asked(visit) and page.locator(".st-key-study").is_visible()
+        page.keyboard.press("Escape")  # there is nothing to leave: it does not lead in
+        visit.settle()
+        assert "present" not in asked(visit)
         assert not visit.complaints + lesson.complaints

@@ -21,6 +21,8 @@ BENCH_BEGIN = (
 )
 BENCH_END = "<!-- benchmarks: end -->\n"
 
+OPEN = 3  # tables of a study that a reader sees at once
+
 TOOLS = {
     "hillshade": "Hillshade",
     "curvlinops": "curvlinops",
@@ -32,8 +34,20 @@ TOOLS = {
 
 def filled(text: str) -> str:
     """The README's text with the tables between their marks; where no marks stand, none."""
-    text = _between(text, BEGIN, END, lambda: markdown(read_json(ACCEPTANCE)))
+    text = _between(text, BEGIN, END, lambda: folded(read_json(ACCEPTANCE)))
     return _between(text, BENCH_BEGIN, BENCH_END, lambda: benchmarks(read_json(BENCHMARKS)))
+
+
+def folded(document: Mapping[str, Any]) -> str:
+    """The tables of a study; all but the first few open on a click."""
+    parts = []
+    for number, table in enumerate(document["tables"]):
+        title, _, rest = markdown({"tables": [table]}).partition("\n\n")
+        summary = f"<details><summary>{title.strip('*')}</summary>"
+        parts.append(
+            f"{title}\n\n{rest}" if number < OPEN else f"{summary}\n\n{rest}\n</details>\n"
+        )
+    return "\n".join(parts)
 
 
 def benchmarks(document: Mapping[str, Any]) -> str:

@@ -17,6 +17,7 @@ from types import MappingProxyType
 from typing import Any, cast
 
 from core.errors import StudyError
+from core.places import part_of
 
 SCHEMA_VERSION = 1
 MANIFEST = "study.json"
@@ -35,6 +36,7 @@ DOCUMENTS = (
 )
 PICTURES = "images.safetensors"  # of a study of images
 HEAVY = ("basis.safetensors", "factors.safetensors", "factors_planted.safetensors")
+FILES = (MANIFEST, *REQUIRED, *DOCUMENTS, PICTURES, *HEAVY)  # no study holds others
 LIGHT = (*REQUIRED, *DOCUMENTS, PICTURES)
 
 
@@ -223,7 +225,7 @@ def digest_of(path: Path) -> FileRecord:
 
 def require_folder(path: Path) -> None:
     """StudyError unless `path` is a folder with a manifest, and not one half-written."""
-    part = path.with_name(path.name + ".part")
+    part = part_of(path)
     if path.name.endswith(".part"):
         raise StudyError(f"{path} is half-written; wait until it is finished, or make it again.")
     if not path.is_dir():

@@ -32,21 +32,27 @@ def load_model(
     or with `download` any. Only safetensors are read. `remote_code` lets the model's own Python
     code run, which can do anything on this machine.
     Raises HillshadeError when there is no such model, it is damaged, or has weights that are not
-    finite.
+    finite; also where the files lack a weight, which transformers would fill with random numbers.
     """
     from transformers import AutoConfig
 
     config = _read(AutoConfig, source, download, trust_remote_code=remote_code)
-    model = cast(
-        "PreTrainedModel",
+    model, info = cast(
+        "tuple[PreTrainedModel, dict[str, set[str]]]",
         _read(
             _kind(config),
             source,
             download,
             use_safetensors=True,
             trust_remote_code=remote_code,
+            output_loading_info=True,
         ),
     )
+    if missing := sorted(info["missing_keys"]):
+        raise HillshadeError(
+            f"The files of the model in {source} lack {len(missing)} of the weights that its "
+            f"config.json names, {missing[0]} first; take an intact copy of the model."
+        )
     model = model.float().eval().requires_grad_(False)
     for name, weight in model.named_parameters():
         if not weight.isfinite().all():
@@ -125,7 +131,7 @@ def _read(kind: Any, source: str | Path, download: bool, **options: Any) -> obje
     logging.disable_progress_bar()
     try:
         return kind.from_pretrained(source, local_files_only=not download, **options)
-    except (OSError, ValueError, KeyError, ImportError, SafetensorError) as error:
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
         raise _unreadable(source, error) from error
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
-from collections.abc import Iterator
+import shutil
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -40,6 +42,57 @@ def writing(path: Path) -> Iterator[None]:
         raise HillshadeError(
             f"{path} cannot be written ({why}); make room there, or choose another place."
         ) from error
+
+
+@contextmanager
+def half_written(path: Path, files: Collection[str]) -> Iterator[Path]:
+    """The folder ``<path>.part``, to be filled with `files` and renamed to `path`; else it goes.
+
+    It is locked meanwhile. What a killed run left there goes first (`discard`).
+    """
+    discard(path, files)
+    part = part_of(path)
+    part.mkdir(parents=True)
+    try:
+        with _locked(part):
+            yield part
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def part_of(path: Path) -> Path:
+    """Where `path` lies while it is half-written."""
+    return path.with_name(path.name + ".part")
+
+
+def discard(path: Path, files: Collection[str]) -> None:
+    """Delete what a killed run left half-written of `path`, a folder of `files`.
+
+    Raises HillshadeError where something else lies there, and while another run is writing it.
+    """
+    part = part_of(path)
+    if not part.exists():
+        return
+    if not part.is_dir() or not {file.name for file in part.iterdir()} <= set(files):
+        raise HillshadeError(f"{part} is in the way and was not left by Hillshade; move it away.")
+    try:
+        with _locked(part):
+            shutil.rmtree(part, ignore_errors=True)
+    except BlockingIOError as error:
+        raise HillshadeError(
+            f"Another run is writing {part}; wait until it has ended, or choose another place."
+        ) from error
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Within, the folder is this process's; BlockingIOError where it is another's."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # ends with the process, however it ends
+        yield
+    finally:
+        os.close(handle)
 
 
 def write_text(path: Path, text: str) -> None:

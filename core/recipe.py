@@ -26,6 +26,7 @@ from core import tensorfile
 from core.errors import HillshadeError
 from core.methods import IN_BASIS, METHODS, POOLED, RANKED, SEEDED
 from core.pairset import PairSet, from_arrays
+from core.places import require_new_file
 
 _KIND = "hillshade recipe"
 
@@ -102,14 +103,15 @@ def save_recipe(path: str | Path, recipe: Recipe, kept: Mapping[str, PairSet]) -
 
     `kept` is `Editor.kept` at the same setting: one set per projection, empty for methods that know
     no pairs. Each file is written beside its place and renamed, the JSON last; it names the digest
-    of the other, so that two that do not belong together are refused.
+    of the other, so that two that do not belong together are refused. Raises HillshadeError where
+    one of the two is there already.
     """
     path = Path(path)
-    if path.suffix != ".json":
-        raise HillshadeError(f"A recipe is a JSON file; name {path.name} with the ending .json.")
+    beside = path.with_suffix(".safetensors")
+    require_new_file(path, ".json")
+    require_new_file(beside, ".safetensors")
     if kept and set(kept) != set(recipe.projections):
         raise HillshadeError("The kept pairs are of other projections than the recipe's.")
-    beside = path.with_suffix(".safetensors")
     sets: list[dict[str, Any]] = []
     if kept:
         tensors = {

@@ -30,10 +30,12 @@ SHORTEST = 4  # tokens of a string that is halved
 def read_strings(path: str | Path, tokenizer: PreTrainedTokenizerBase, seed: int) -> list[Item]:
     """The memorized strings of a JSONL file, half of them to choose on and half to report.
 
-    The halves are the lower and the upper half by sha256(seed, ids), so that neither the order of
-    the lines nor other strings' texts decide. Prefix and suffix are tokenized as one text; where
-    no token ends between them they are refused, because the model never read that split.
-    Raises HillshadeError, naming the line, for what is no string, and for fewer than two.
+    The halves are the lower and the upper half by sha256(seed, ids), of the strings shown equally
+    often, so that neither the order of the lines nor other strings' texts decide. Prefix and suffix
+    are tokenized as one text; where no token ends between them they are refused, because the model
+    never read that split.
+    Raises HillshadeError, naming the line, for what is no string, for fewer than two, and where
+    only one was shown as often as settings are judged by (`core.items.highest_class`).
     """
     pairs: dict[tuple[Window, Window], tuple[int, int | None]] = {}
     for line, entry in records(path, lines_of(Path(path))):
@@ -46,8 +48,16 @@ def read_strings(path: str | Path, tokenizer: PreTrainedTokenizerBase, seed: int
         pairs[pair] = (line, _repeats(path, line, entry))
     if len(pairs) < 2:
         raise HillshadeError(f"{path} holds fewer than two strings; one half must report.")
-    ranked = sorted(pairs, key=lambda pair: keyed(seed, pair[0] + pair[1]))
-    chosen = set(ranked[: len(ranked) // 2])
+    classes: dict[int, list[tuple[Window, Window]]] = {}
+    for pair in sorted(pairs, key=lambda pair: keyed(seed, pair[0] + pair[1])):
+        classes.setdefault(pairs[pair][1] or 0, []).append(pair)
+    most = max(classes)
+    if len(classes[most]) < 2:
+        raise HillshadeError(
+            f'Settings are judged by the strings with the highest "repeats", and {path} holds only '
+            f"one with {most}: one half must report. Give another, or leave the counts out."
+        )
+    chosen = {pair for ranked in classes.values() for pair in ranked[: len(ranked) // 2]}
     return [_item(pair, *pairs[pair], pair in chosen, tokenizer) for pair in pairs]
 
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import shutil
+import tempfile
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -38,6 +38,7 @@ from core.images import Image
 from core.items import Item
 from core.manifest import (
     DOCUMENTS,
+    FILES,
     HEAVY,
     MANIFEST,
     PICTURES,
@@ -52,6 +53,7 @@ from core.manifest import (
     require_folder,
 )
 from core.pictures import Pictures
+from core.places import half_written, part_of
 from core.projection import weight_digest
 from core.tables import images_frame, items_frame, items_from_frame, read_table, write_table
 
@@ -256,14 +258,13 @@ class StudyWriter:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self._part = self.path.with_name(self.path.name + ".part")
-        self._old = self.path.with_name(self.path.name + ".old")
+        self._part = part_of(self.path)
+        self._writing = half_written(self.path, FILES)
         if self.path.exists() and not (self.path / MANIFEST).is_file():
             raise StudyError(f"{self.path} exists and is no study; choose another place.")
 
     def __enter__(self) -> StudyWriter:
-        shutil.rmtree(self._part, ignore_errors=True)  # left by a run that was killed
-        self._part.mkdir(parents=True)
+        self._writing.__enter__()
         return self
 
     def __exit__(
@@ -272,7 +273,7 @@ class StudyWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        shutil.rmtree(self._part, ignore_errors=True)
+        self._writing.__exit__(kind, error, trace)
 
     def items(self, items: Sequence[Item]) -> None:
         """Store the items; their ids must be unique."""
@@ -326,9 +327,14 @@ class StudyWriter:
         check_files(self._part, complete)
         (self._part / MANIFEST).write_text(complete.dumps(), encoding="utf-8")
         Manifest.read(self._part)  # what was written can be read
-        shutil.rmtree(self._old, ignore_errors=True)
-        if self.path.exists():
-            self.path.rename(self._old)
-        self._part.rename(self.path)
-        shutil.rmtree(self._old, ignore_errors=True)
+        with tempfile.TemporaryDirectory(prefix=".", dir=self.path.parent) as aside:
+            before = Path(aside) / self.path.name
+            if self.path.exists():
+                self.path.rename(before)
+            try:
+                self._part.rename(self.path)
+            except OSError:
+                if before.exists():
+                    before.rename(self.path)
+                raise
         return self.path

@@ -33,7 +33,7 @@ def points_table(recipe: str, swept: Swept[Answers]) -> pd.DataFrame:
 def scores_table(recipe: str, swept: Swept[Answers]) -> pd.DataFrame:
     """Recall by class and probes by ability, of either half; a row a seed, tick and measure.
 
-    strict, loose and accuracy: shares with Wilson's intervals; distance: mean ± 1.96 se;
+    strict, loose and accuracy: shares with Wilson's intervals; distance: mean ± t se;
     above_chance: share kept, only where the original is above chance (`core.probes`).
     """
     return scores_of(recipe, swept, lambda answers: _scores(swept.original, answers))

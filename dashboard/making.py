@@ -21,6 +21,9 @@ from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 
+from core.errors import HillshadeError
+from core.manifest import FILES
+from core.places import discard
 from core.request import Request
 
 PATIENCE = 8.0  # seconds for a cancelled child to end by itself
@@ -126,7 +129,8 @@ class Job:
         if study is not None and code == 0:
             self.state = State(self.state.part, study=study)
             return
-        shutil.rmtree(self.request.out.with_name(self.request.out.name + ".part"), True)
+        with contextlib.suppress(HillshadeError):  # what is not the child's stays
+            discard(self.request.out, FILES)
         if self._cancelled:
             shutil.rmtree(self.request.checkpoint, ignore_errors=True)
             self.state = State(self.state.part, cancelled=True)

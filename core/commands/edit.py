@@ -13,7 +13,7 @@ from core.commands.collect import Json
 from core.commands.opened import editor_of, open_study
 from core.commands.progress import say
 from core.errors import HillshadeError
-from core.places import require_folder_for, write_text, writing
+from core.places import require_new_file, write_text, writing
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -108,10 +108,10 @@ def _require_places(save: Path, save_recipe: Path | None, layers_json: Path | No
     """Refuse what could not be written, before the model is loaded."""
     if save.exists():
         raise HillshadeError(f"{save} already exists; name a folder that does not.")
-    if save_recipe is not None and save_recipe.suffix != ".json":
-        raise HillshadeError(f"A recipe is a JSON file; name {save_recipe} with the ending .json.")
     for path in filter(None, (save_recipe, layers_json)):
-        require_folder_for(path)
+        require_new_file(path, ".json")
+    if save_recipe is not None:
+        require_new_file(save_recipe.with_suffix(".safetensors"), ".safetensors")
 
 
 def _stored(

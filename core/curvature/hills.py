@@ -79,7 +79,7 @@ def step_finding(
     fresh_own, fresh_others = _own(even_xy, 1, memorized), _others(even_xy, 1, memorized)
 
     def claimed(claim: str, top: _Statistic, under: _Statistic, low: float, high: float) -> Verdict:
-        measured = estimate(lambda m, f: _ratio(top(m, f), under(m, f)), sizes, seed)
+        measured = estimate(lambda m, f: _times(top(m, f), under(m, f)), sizes, seed)
         return Verdict(claim, measured, low, high)
 
     return StepFinding(
@@ -200,6 +200,11 @@ def _flatter(units: dict[str, Floats], seed: int) -> Estimate:
     n = min(len(part) for part in units.values()) // 2
     drawn = subsets(units["memorized"], n, rng) / subsets(units["fresh"], n, rng)
     return Estimate(float(drawn.mean()), *percentiles(drawn), n)
+
+
+def _times(top: float, under: float) -> float:
+    """How many times as far one loss rises as another: 0 where neither rises."""
+    return _ratio(top, under) if under > 0 or top > 0 else 0.0
 
 
 def _ratio(top: float, under: float) -> float:

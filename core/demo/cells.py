@@ -19,7 +19,7 @@ def number(estimate: Estimate) -> str:
 
 
 def over_seeds(estimates: Sequence[Estimate], digits: int = 2) -> str:
-    """One seed's own interval, or the mean of several seeds ± 1.96 standard errors."""
+    """One seed's own interval, or the mean of several seeds with Student's interval."""
     if len(estimates) == 1:
         return interval(estimates[0], digits)
     return interval(mean([e.value for e in estimates]), digits)

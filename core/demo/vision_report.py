@@ -166,7 +166,8 @@ def _seed_table(seeds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "caption": (
             "Other pictures held out, other labels wrong, other weights to begin with; everything "
             "chosen anew on each seed's choosing half. The study is that of the first row, the "
-            "first seed and not the best. Mean over seeds ± 1.96 se; held-out accuracy gained "
+            "first seed and not the best. Mean over seeds, Student's 95 % interval; held-out "
+            "accuracy gained "
             f"{interval(gained, 3)}. Hypotheses that hold: {counts}."
         ),
     }
@@ -188,7 +189,7 @@ def _methods_over_seeds(seeds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "caption": (
             "Each method on the layers, projections and at the setting chosen for it within the "
             f"tolerated loss of {1 - LEAST_CLEAN:.0%} on each seed's choosing half; one draw of "
-            "random pairs and noise a seed. Mean over seeds ± 1.96 se."
+            "random pairs and noise a seed. Mean over seeds, Student's 95 % interval."
         ),
     }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 import torch
 from huggingface_hub.errors import GatedRepoError
 from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from transformers import AutoConfig
 
 from core import survey as surveying
@@ -47,6 +49,10 @@ def test_bad_input_ends_in_a_sentence_and_leaves_nothing(
     shift = {token: number + 900 for token, number in tokenizer["model"]["vocab"].items()}
     tokenizer["model"]["vocab"] = shift
     (strange / "tokenizer.json").write_text(json.dumps(tokenizer), encoding="utf-8")
+    lacking = Path(shutil.copytree(world.model, tmp_path / "lacking"))
+    weights = load_file(lacking / "model.safetensors")
+    weights.pop(next(name for name in weights if "mlp" in name))
+    save_file(weights, lacking / "model.safetensors", {"format": "pt"})
     before = sorted(tmp_path.iterdir())
     out = tmp_path / "out"
     own = calls(world, out)
@@ -57,6 +63,7 @@ def test_bad_input_ends_in_a_sentence_and_leaves_nothing(
     for name, asked, said in (
         ("collect", ["some/missing-model", *text], "No model of transformers"),
         ("collect", [strange, *text, "--context", "24"], "outside"),
+        ("collect", [lacking, *text], "lack 1 of the weights"),
         ("collect", [world.model, "--texts", empty, "--out", out], "is empty"),
         ("collect", [world.model, "--texts", few, "--out", out], "different windows"),
         ("mine", [world.model, "--texts", short, "--out", out.with_suffix(".jsonl")], "No docum"),
@@ -70,6 +77,7 @@ def test_bad_input_ends_in_a_sentence_and_leaves_nothing(
         ("audit", [*own["audit"], "--out", few / "audit.json"], "There is no folder"),
         ("collect", [*own["collect"], "--out", few / "study"], "cannot be written"),
         ("edit", [*own["edit"], "--save", few / "model"], "cannot be written"),
+        ("edit", [*own["edit"], "--layers-json", world.study / "study.json"], "already exists"),
         ("audit", [*own["audit"], "--fresh", world / "strings.jsonl"], 'neither "text" nor'),
         ("slice", [world.study, "--along", "random:1.up", "--out", out.with_suffix(".csv")],
          "give --fresh"),

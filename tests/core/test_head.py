@@ -42,6 +42,15 @@ def test_chunks_change_nothing(family: str, labels: str, monkeypatch: pytest.Mon
         assert error <= 1e-12 * float(whole.g(p.name).norm())
 
 
+def test_a_cap_is_seen_behind_a_token_whose_embedding_is_zero() -> None:
+    """A cap leaves zero as it is, so what the model makes of one token must not decide."""
+    model = made("gemma2")
+    embedding: Any = model.get_input_embeddings()
+    with torch.no_grad():
+        embedding.weight[0] = 0.0
+    assert Tap(model, find_projections(model))._head._module is None
+
+
 @pytest.mark.parametrize(("family", "aside"), [("llama", True), ("gemma2", False)])
 def test_all_logits_stand_at_once_only_behind_a_head_that_is_not_the_last(
     family: str, aside: bool, monkeypatch: pytest.MonkeyPatch

@@ -132,8 +132,16 @@ def test_recipes_on_disk_are_refused_where_they_are_not_whole(olmo2: Setup, tmp_
     editor = olmo2.editor("kfac")
     save_recipe(path, editor.recipe(0.6), editor.kept(0.6))
     text, data = path.read_text(), beside.read_bytes()
-    save_recipe(path, editor.recipe(0.5), editor.kept(0.5))
-    path.write_text(text)
+    for gone in (path, beside):  # one of the two is enough: beside a model lies model.safetensors
+        gone.unlink()
+        with pytest.raises(HillshadeError, match="already exists"):
+            save_recipe(path, editor.recipe(0.5), editor.kept(0.5))
+        path.write_text(text)
+        beside.write_bytes(data)
+    other = tmp_path / "other"
+    other.mkdir()
+    save_recipe(other / "cut.json", editor.recipe(0.5), editor.kept(0.5))
+    beside.write_bytes((other / "cut.safetensors").read_bytes())
     with pytest.raises(HillshadeError, match="does not belong to"):
         load_recipe(path)  # what is left when the second file was never written
     beside.write_bytes(data)

@@ -40,7 +40,7 @@ def test_strings_are_halved_by_key_and_parted_between_tokens(
     # The paper's files use these names; ids go before text.
     named = {"prefix_text": "The old kettle", "suffix_text": " faces the mill, once."}
     entries.append({"prefix_ids": [4, 5], "suffix_ids": [6], "suffix_text": "not read"})
-    entries.append({**named})
+    entries += [{**named}, {"prefix": "The mill", "suffix": " faces it.", "repeats": 7}]
     items = read_strings(lines(tmp_path / "a.jsonl", *entries), tokenizer, 0)
     for item, entry in zip(items[:9], entries, strict=False):
         assert item.prompt + item.truth == f"{entry['prefix']}{entry['suffix']}"
@@ -49,13 +49,18 @@ def test_strings_are_halved_by_key_and_parted_between_tokens(
     assert (items[9].repeats, items[10].truth_ids) == (7, (6,))
     assert (items[11].prompt, items[11].truth) == tuple(named.values())
     assert {item.repeats for item in items} == {7, None}  # what nobody knows is not made up
-    assert sorted(item.split for item in items) == ["choose"] * 6 + ["report"] * 6
+    # Strings shown equally often are halved among themselves: settings are judged by one class.
+    for repeats, half in ((7, ["choose", "report"]), (None, ["choose"] * 5 + ["report"] * 6)):
+        assert sorted(item.split for item in items if item.repeats == repeats) == half
     # Neither the order of the lines nor the other halves' texts decide; the seed does.
     again = read_strings(lines(tmp_path / "b.jsonl", *entries[::-1]), tokenizer, 0)
     halves = {item.truth_ids: item.split for item in items}
     assert {item.truth_ids: item.split for item in again} == halves
     other = read_strings(lines(tmp_path / "b.jsonl", *entries), tokenizer, 1)
     assert {item.truth_ids: item.split for item in other} != halves
+
+
+WORDS = (" mill.", " kettle.", " harbour.")
 
 
 @pytest.mark.parametrize(
@@ -66,6 +71,10 @@ def test_strings_are_halved_by_key_and_parted_between_tokens(
         ([{"prefix": "The old", "suffix": " mill."}], "fewer than two"),
         ([{"prefix": "The old"}], 'needs "prefix" and "suffix"'),
         ([{"prefix": "The old", "suffix": " mill.", "repeats": 0}], '"repeats" in line 1'),
+        (
+            [{"prefix": "The old", "suffix": w, "repeats": n} for n, w in enumerate(WORDS, 1)],
+            "only one with 3",
+        ),
     ],
 )
 def test_unusable_strings_get_a_sentence(
@@ -105,6 +114,7 @@ def test_a_file_s_strings_are_those_of_a_study(
     entries: list[dict[str, object]] = [
         {"prefix": sentence(rng), "suffix": f" {sentence(rng)}"} for _ in range(3)
     ]
+    entries[2]["repeats"] = 9
     entries.append({"prefix_ids": [4, 5], "suffix_ids": [6], "repeats": 9})
     wanted = read_strings(lines(tmp_path / "a.jsonl", *entries), tokenizer, 0)
     found = jsonl_strings(b"\xef\xbb\xbf" + jsonl(*entries, entries[0]), "a", tokenizer, 4)

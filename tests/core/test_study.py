@@ -276,6 +276,22 @@ def test_a_finished_writer_replaces_the_study_and_leaves_no_debris(copy: Path) -
     assert [path.name for path in copy.parent.iterdir()] == ["study"]
 
 
+def test_what_lies_in_the_way_of_a_writer_is_not_deleted(copy: Path) -> None:
+    part = copy.with_name("study.part")
+    part.mkdir()
+    (part / "thesis.txt").write_text("mine")
+    with pytest.raises(HillshadeError, match="is in the way"), StudyWriter(copy):
+        pass
+    assert (part / "thesis.txt").read_text() == "mine"
+    (part / "thesis.txt").rename(part / "points.parquet")
+    with StudyWriter(copy):  # what a killed run left goes
+        assert list(part.iterdir()) == []
+        with pytest.raises(HillshadeError, match="Another run is writing"), StudyWriter(copy):
+            pass
+        assert part.is_dir()
+    assert not part.exists()
+
+
 def test_a_writer_refuses_what_no_study_holds(copy: Path, tmp_path: Path) -> None:
     source = Study.open(copy)
     (tmp_path / "photos").mkdir()

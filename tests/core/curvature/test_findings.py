@@ -65,6 +65,13 @@ def test_a_loss_that_falls_makes_an_infinite_ratio_and_plain_json() -> None:
     assert json.loads(json.dumps(plain(verdict), allow_nan=False))["at_most"] is None
 
 
+@pytest.mark.parametrize("sign", [0, -1])
+def test_where_no_loss_rises_no_claim_about_rises_holds(sign: int) -> None:
+    table = sign * np.abs(world(0.1, 0.01, 0.3))
+    found = step_finding(0.1, table, table, M)
+    assert [verdict.holds for verdict in found.verdicts] == [False] * 3
+
+
 def made(n: int, shared: float, seed: int) -> list[Gradient]:
     """Gradients of rank one and a half: a common part of weight `shared` and one of their own."""
     rng = torch.Generator().manual_seed(seed)

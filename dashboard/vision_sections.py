@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import streamlit as st
 
+from core.intervals import Estimate
 from core.study import Study
-from dashboard import blocks
+from dashboard import blocks, image_sections
 from dashboard.components import scrubber
 from dashboard.figures import (
     clean,
@@ -17,6 +18,7 @@ from dashboard.figures import (
     draw_recall,
     draw_walks,
     label_claims,
+    label_gain,
     label_slices,
     labels,
 )
@@ -47,15 +49,30 @@ def story(view: View) -> None:
 
 
 def wall(view: View) -> None:
-    """Every wrongly labelled image, before and after."""
+    """Every wrongly labelled image, before and after; each can be picked for its portrait."""
     hung = _wall(view.study, (study_key(view.study), view.recipe.id))
     if hung is None:
         st.info("This study stores no labels said of its wrongly labelled images.")
         return
     found = replace(hung[0], alt=figures.wall_alt(hung[0].tiles, view.tick))
     st.subheader(found.title, anchor=found.id)
-    scrubber.wall(hung[1], found.alt, view.tick, key="vision-wall")
+    own = image_sections.slices_of(view)
+    scrubber.wall(
+        hung[1],
+        found.alt,
+        view.tick,
+        "vision-wall",
+        picked="" if own is None else image_sections.in_view(view, own),
+        on_pick=None if own is None else image_sections.pick,
+    )
     blocks.reading(found, found.table(view.tick))
+
+
+def portrait(view: View) -> None:
+    """The image picked from the wall."""
+    hung = _wall(view.study, (study_key(view.study), view.recipe.id))
+    if hung is not None:
+        image_sections.portrait(view, *hung)
 
 
 def numbers(view: View) -> None:
@@ -75,9 +92,7 @@ def numbers(view: View) -> None:
 
 def claims(view: View) -> None:
     """What was claimed before measuring, at this threshold and over the stored trainings."""
-    stored = view.study.acceptance or {}
-    main = view.recipe.id == CONTROLS[0]  # the trainings were cut by the main method
-    seeds = stored.get("seeds", ()) if main else ()
+    seeds = _trainings(view)
     described = label_claims.claims(view.measured, view.recipe, view.tick, seeds)
     blocks.figure(described, draw_estimates.forest(described, view.theme), described.table())
     st.caption(
@@ -85,6 +100,28 @@ def claims(view: View) -> None:
         "after K-FAC (SVD 3.5 %), the true label for 66.5 % (58.9 %), and its validation accuracy "
         "rises from 67.0 to 71.7 (67.8)."
     )
+
+
+@st.cache_data(show_spinner=False, max_entries=64)
+def _gain(_study: Study, key: tuple[str, str, int]) -> Estimate | None:
+    recipe = _study.manifest.recipe(key[1])
+    return label_gain.paired(_study.outputs, _study.items, recipe, key[2])
+
+
+def gain(view: View) -> None:
+    """Whether images kept from training are said better, paired image by image, and over seeds."""
+    now = _gain(view.study, (study_key(view.study), view.recipe.id, view.tick))
+    if now is None:
+        st.info("This study stores no labels said of images kept from training.")
+        return
+    described = label_gain.gain(now, view.recipe, view.tick, _trainings(view))
+    blocks.figure(described, draw_estimates.forest(described, view.theme), described.table())
+
+
+def _trainings(view: View) -> Sequence[Mapping[str, Any]]:
+    """The stored trainings, which were cut by the main method."""
+    found = (view.study.acceptance or {}).get("seeds", ())
+    return found if view.recipe.id == CONTROLS[0] else ()
 
 
 def controls(view: View) -> None:

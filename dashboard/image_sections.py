@@ -13,7 +13,7 @@ from dashboard.figures import averaging, draw_estimates, draw_walks, examples, o
 from dashboard.figures.examples import Document
 from dashboard.figures.kinds import IMAGES
 from dashboard.figures.spectrum import short
-from dashboard.figures.wall import Wall, one_alt
+from dashboard.figures.wall import REPRODUCED, Wall, one_alt, one_name
 from dashboard.loading import study_key
 from dashboard.state import View
 
@@ -36,36 +36,49 @@ def pick(image: str) -> None:
     st.session_state[IMAGE] = image
 
 
-def in_view(view: View, document: Document) -> str:
-    """The image picked, from the wall, the list or the address; at first that of the slices."""
-    there = own_spike.ids(document)
+def in_view(view: View, hung: Wall | None) -> str:
+    """The image picked, from the wall, the list or the address; at first that of the slices.
+
+    Asked once a run; "" where the study has no single images.
+    """
+    there = _there(view, hung)
+    if not there:
+        return ""
     usual = str((view.study.landscape or {}).get("string"))
     return address.settled(there, IMAGE, usual if usual in there else there[0])
 
 
-def portrait(view: View, hung: Wall, payload: dict[str, Any]) -> None:
+def _there(view: View, hung: Wall | None) -> list[str]:
+    """The images that hang on the wall and have slices of their own."""
+    document = slices_of(view)
+    if document is None or hung is None:
+        return []
+    tiles = {tile.id for tile in hung.tiles}
+    return [id_ for id_ in own_spike.ids(document) if id_ in tiles]
+
+
+def portrait(view: View, image: str, hung: Wall, payload: dict[str, Any]) -> None:
     """The picked image: what is said of it, its own slice, and who feels its direction."""
     document = slices_of(view)
-    if document is None:
-        st.info(MISSING)
-        return
+    assert document is not None  # it holds the image
     tiles = {tile.id: tile for tile in hung.tiles}
-    there = [image for image in own_spike.ids(document) if image in tiles]
-    found = own_spike.portrait(document, in_view(view, document), view.recipe, view.tick)
+    found = own_spike.portrait(document, image, view.recipe, view.tick)
     st.subheader(found.walk.title, anchor=found.walk.id)
     left, right = st.columns([1, 1.55], gap="large")
     with left:
-        address.choice(
+        st.selectbox(
             "Image",
-            there,
-            IMAGE,
-            lambda id_: f"{id_.replace('/', ' ')}: given {tiles[id_].given}, is {tiles[id_].true}",
-            there[0],
+            _there(view, hung),
+            format_func=lambda id_: one_name(tiles[id_]),
+            key=IMAGE,
+            persist_state="session",
+            label_visibility="collapsed",
         )
-        alone = [one for one in payload["images"] if one["id"] == found.image]
-        alt = one_alt(tiles[found.image], view.tick)
+        alone = [one for one in payload["images"] if one["id"] == image]
+        alt = one_alt(tiles[image], view.tick)
         scrubber.wall({**payload, "images": alone}, alt, view.tick, key="vision-picked")
-        st.markdown(found.said)
+        still = {id_: tile.verdict(view.tick) == REPRODUCED for id_, tile in tiles.items()}
+        st.markdown(f"{found.said} {own_spike.taken(document, still, view.recipe, view.tick)}")
         st.table(
             found.table(),
             border="horizontal",
@@ -103,8 +116,7 @@ def spikes(view: View) -> None:
 def averaged(view: View) -> None:
     """The slider that flattens the spikes."""
     document = view.study.examples
-    if document is None:
-        return
+    assert document is not None
     projection = str(document["projections"][0]["projection"])
     found = portraits_sections.read(view.study, (study_key(view.study), projection))
     described = averaging.averaging(found, IMAGES)

@@ -10,7 +10,7 @@ import streamlit as st
 
 from core.intervals import Estimate
 from core.study import Study
-from dashboard import blocks, image_sections
+from dashboard import address, blocks, image_sections
 from dashboard.components import scrubber
 from dashboard.figures import (
     clean,
@@ -22,8 +22,10 @@ from dashboard.figures import (
     label_slices,
     labels,
 )
+from dashboard.figures import planes as maps
 from dashboard.figures import wall as figures
 from dashboard.figures.words import listing, percent
+from dashboard.landscape_sections import draw_maps
 from dashboard.loading import study_key
 from dashboard.recall_sections import CONTROLS, at_cost, tolerated
 from dashboard.state import View
@@ -34,6 +36,12 @@ def _wall(_study: Study, key: tuple[str, str]) -> tuple[figures.Wall, dict[str, 
     """The wall at tick 0, and what the component gets of it at every tick."""
     found = figures.wall(_study, _study.manifest.recipe(key[1]), 0)
     return None if found is None else (found, found.payload())
+
+
+def picked(view: View) -> str:
+    """The id of the image picked from the wall; "" where that shows nothing more."""
+    hung = _wall(view.study, (study_key(view.study), view.recipe.id))
+    return image_sections.in_view(view, None if hung is None else hung[0])
 
 
 def story(view: View) -> None:
@@ -48,31 +56,33 @@ def story(view: View) -> None:
     )
 
 
-def wall(view: View) -> None:
-    """Every wrongly labelled image, before and after; each can be picked for its portrait."""
+def wall(view: View, picked: str) -> None:
+    """Every wrongly labelled image, before and after; one can be picked where that shows more."""
     hung = _wall(view.study, (study_key(view.study), view.recipe.id))
     if hung is None:
         st.info("This study stores no labels said of its wrongly labelled images.")
         return
     found = replace(hung[0], alt=figures.wall_alt(hung[0].tiles, view.tick))
     st.subheader(found.title, anchor=found.id)
-    own = image_sections.slices_of(view)
     scrubber.wall(
         hung[1],
         found.alt,
         view.tick,
         "vision-wall",
-        picked="" if own is None else image_sections.in_view(view, own),
-        on_pick=None if own is None else image_sections.pick,
+        picked=picked,
+        on_pick=image_sections.pick if picked else None,
     )
     blocks.reading(found, found.table(view.tick))
 
 
-def portrait(view: View) -> None:
-    """The image picked from the wall."""
+def single_images(view: View, picked: str) -> None:
+    """The image picked from the wall, and what an average over many keeps of such directions."""
     hung = _wall(view.study, (study_key(view.study), view.recipe.id))
-    if hung is not None:
-        image_sections.portrait(view, *hung)
+    if image_sections.slices_of(view) is None:
+        st.info(image_sections.MISSING)
+    elif picked and hung is not None:
+        image_sections.portrait(view, picked, *hung)
+        image_sections.averaged(view)
 
 
 def numbers(view: View) -> None:
@@ -152,11 +162,20 @@ def controls(view: View) -> None:
     )
 
 
-def slices(view: View) -> None:
-    """The loss along one image's own direction, eigendirections and the edit."""
-    if view.study.landscape is None:
+def around(view: View) -> None:
+    """The loss around the model: along one direction at a time or, where asked for, over two."""
+    stored = view.study.landscape
+    if stored is None:
         return
-    described = label_slices.slices(view.study.landscape)
+    st.header("The loss around the model", anchor="around")
+    planes = stored.get("planes")
+    looks = {"lines": "Along one direction", "planes": "Over two directions"}
+    if planes and address.pick("Drawn", [*looks], "around", looks.__getitem__, "lines") == "planes":
+        keys = [key for key in maps.OF_IMAGES if key in planes]
+        key = address.pick("Plane", keys, "plane", maps.OF_IMAGES.__getitem__, keys[0])
+        draw_maps(view, planes[key], key, maps.AXES_OF_IMAGES[key], address_too=True)
+        return
+    described = label_slices.slices(stored)
     blocks.figure(described, draw_walks.valleys(described, view.theme), described.table())
 
 

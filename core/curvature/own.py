@@ -32,7 +32,7 @@ from core.projection import Projection
 
 Floats = NDArray[np.float64]
 
-STEPS = (0.05, 0.1, 0.2, 0.3)  # of ‖W‖, to either side
+STEPS = (0.02, 0.05, 0.1, 0.2, 0.3)  # of ‖W‖, to either side
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +97,7 @@ def along_own(
 ) -> Own:
     """Slices along the own direction of each of `examples`; an owner is left out of its group.
 
-    Cost: 11 passes above the projection an example over all of `groups`, and as many over itself.
+    Cost: 13 passes above the projection an example over all of `groups`, and as many over itself.
     `progress(done, total)` counts examples and may raise to cancel. Errors as the parts do.
     """
     spikes = own_directions(
@@ -117,8 +117,9 @@ def along_own(
     itself = np.array([[x.content == y.content for y in everyone] for x in examples])
     ends = np.cumsum([len(group) for group in groups.values()])
     felt = {
-        name: _felt(*(part[..., end - len(group) : end] for part in (rise_nsy, kappa_ny, itself)))
+        name: _felt(rise_nsy[..., some], kappa_ny[:, some], itself[:, some])
         for (name, group), end in zip(groups.items(), ends, strict=True)
+        for some in (slice(end - len(group), end),)
     }
     u_np, v_nq = (spikes.u @ basis.u_g.double()).numpy(), (spikes.v @ basis.u_a.double()).numpy()
     return Own(

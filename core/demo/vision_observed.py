@@ -17,7 +17,6 @@ from core.curvature.portraits import Subject, portraits
 from core.demo.landscape import (
     PICKED_AT,
     REACH,
-    SIDE,
     Place,
     directions_at,
     line_along,
@@ -36,6 +35,7 @@ from core.landscape.texts import Texts
 from core.projection import named, select
 
 IMAGES: Final = 52  # of a group
+SIDE: Final = 13  # points of a plane's side: the page shows planes among much else
 ONE_BY_ONE: Final = 400  # wrongly labelled images that get slices of their own, at most
 GROUPS: Final = {"memorized": WRONG, "fresh": RIGHT, "probes": HELD_OUT}  # as `findings` names them
 
@@ -87,9 +87,9 @@ def one_by_one(
     model, bases = laboratory.model, laboratory.bases
     (where,) = named(model, (projection,))
     names = {group: key for key, group in GROUPS.items() if group != HELD_OUT}
-    label = laboratory.trained.model.config.id2label or {}
+    label = laboratory.labels
     subjects = [
-        Subject(image.id, names.get(group, group), "", str(label[image.given]), None, image)
+        Subject(image.id, names.get(group, group), "", label[image.given], None, image)
         for group in (WRONG, RIGHT, HELD_OUT)
         for image in shown(laboratory, group)
     ]

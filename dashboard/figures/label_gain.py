@@ -27,6 +27,7 @@ from dashboard.figures.words import count, digits, setting
 
 CLAIM = "held-out accuracy gained"
 _ABOVE_ZERO = math.nextafter(0.0, 1.0)
+_ROOM = 0.04  # beyond the last named place
 _STEPS = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0)  # between named places of the axis
 
 
@@ -58,17 +59,29 @@ def gain(
         if verdict.claim == CLAIM
     ]
     here = Verdict(CLAIM, now, _ABOVE_ZERO)
-    rows = [_row("In view", here, marked=True)]
-    rows += [_row(f"Training {seed + 1}", verdict) for seed, verdict in trained]
+    named = [("In view", here)] + [(f"Training {seed + 1}", verdict) for seed, verdict in trained]
     over = None
     if len(trained) > 1:
         average = mean([verdict.measured.value for _, verdict in trained])
         over = Verdict(CLAIM, average, _ABOVE_ZERO)
-        rows.append(_row(f"Mean of the {len(trained)}", over))
+        named.append((f"Mean of the {len(trained)}", over))
+    points = [_points(verdict.measured) for _, verdict in named]
+    scale = _scale(points)
+    field = (0.0, scale.span[1] + _ROOM * (scale.span[1] - scale.span[0]))
+    rows = [
+        Row(
+            label,
+            (Mark(HELD_OUT, style(HELD_OUT).name, measured),),
+            field,
+            ticked(verdict),
+            verdict is here,
+        )
+        for (label, verdict), measured in zip(named, points, strict=True)
+    ]
     return Forest(
         id="gain",
         title="Are images that were kept from training said better?",
-        x=_scale([mark.value for row in rows for mark in row.marks]),
+        x=scale,
         rows=tuple(rows),
         how=(
             "Accuracy on the images kept from training after the cut less before it, on the same "
@@ -83,13 +96,7 @@ def gain(
             )
         ),
         alt=_alt(here, over, [verdict for _, verdict in trained], recipe, tick),
-        guides=((0.0, "as before the cut"),),
     )
-
-
-def _row(label: str, verdict: Verdict, marked: bool = False) -> Row:
-    mark = Mark(HELD_OUT, style(HELD_OUT).name, _points(verdict.measured))
-    return Row(label, (mark,), (0.0, math.inf), ticked(verdict), marked)
 
 
 def _points(e: Estimate) -> Estimate:

@@ -25,7 +25,7 @@ def slices(document: Mapping[str, Any]) -> Valleys:
     picked = document["picked"]
     return Valleys(
         id="slices",
-        title="The loss around the model, along different directions",
+        title="Along different directions",
         walks=walks,
         span=scale,
         how=(

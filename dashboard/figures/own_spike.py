@@ -9,18 +9,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from core.curvature.resampling import estimate
 from core.intervals import Estimate
 from core.manifest import StoredRecipe
 from dashboard.figures.cuts import Told, facts, number, said
-from dashboard.figures.estimates import plain
+from dashboard.figures.estimates import INTERVAL, plain
 from dashboard.figures.label_slices import OTHERS, UNIT, spike
 from dashboard.figures.spectrum import short
 from dashboard.figures.walks import Walk, walk
 from dashboard.figures.words import digits, percent, setting
 
 Document = Mapping[str, Any]
+_FEWEST = 5  # images a group below which no two are compared
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class Portrait:
     said: str  # how much of the direction the cut in view takes
 
     def table(self) -> pd.DataFrame:
-        columns = ("Curvature along its own direction", "Nats", "Of its own")
+        columns = ("Along its own direction", "Curvature κ", "Own ÷ it")
         return pd.DataFrame(list(self.rows), columns=columns)
 
 
@@ -97,31 +100,70 @@ def _told(document: Document, at: int) -> Told:
 
 def _rows(document: Document, at: int, told: Told) -> list[tuple[str, str, str]]:
     own = number(document["kappa"][at])
-    rows = [("For the image itself", plain(own), percent(1.0))]
+    rows = [("The image itself", plain(own), "1×")]
     for name in OTHERS:
         if name in document["groups"]:
             felt = document["groups"][name]
             value, half = number(felt["kappa"][at]), number(felt["kappa_half"][at])
             e = Estimate(value, digits(value - half), digits(value + half), int(felt["count"][at]))
-            who = f"For {said(name, [*told['groups']])}, mean of {e.n}"
+            name = said(name, [*told["groups"]])
+            who = f"{name[0].upper()}{name[1:]}, mean of {e.n}"
             rows.append(
                 (who, f"{plain(e.value)} ({plain(e.low)} to {plain(e.high)})", _of(e.value, own))
             )
     factors = number(document["factors"][at])
-    rows.append(("In the factors, on average", plain(factors), _of(factors, own)))
+    rows.append(("What the factors hold, on average", plain(factors), _of(factors, own)))
     return rows
 
 
 def _of(value: float, own: float) -> str:
-    return percent(digits(value / own, 2)) if own > 0 else "–"
+    return f"{plain(digits(own / value, 2))}×" if value > 0 else "–"
+
+
+def taken(document: Document, still: Mapping[str, bool], recipe: StoredRecipe, tick: int) -> str:
+    """The same over all images: do those that forget their wrong label lose more of theirs?
+
+    ``still`` says of each image whether its wrong label is said at this tick.
+    """
+    if not _stored(document, recipe) or tick == 0:
+        return ""
+    cut = {id_: number(row[tick]) for id_, row in zip(ids(document), document["cut"], strict=True)}
+    groups = [
+        np.array([cut[id_] for id_ in cut if still.get(id_) is wanted]) for wanted in (False, True)
+    ]
+    sizes = [len(group) for group in groups]
+    if min(sizes) < _FEWEST:
+        return f"Over all {sum(sizes)} images the median is {percent(_median([*cut.values()]))}."
+    gone, kept = groups
+    apart = estimate(lambda a, b: _median(gone[a]) - _median(kept[b]), sizes)
+    judged = "told apart" if apart.low > 0.0 or apart.high < 0.0 else "not told apart"
+    low, high = (percent(end).replace("-", "−") for end in (apart.low, apart.high))
+    return (
+        f"Over all images the median is {percent(_median(gone))} where the wrong label is gone "
+        f"({sizes[0]}) and {percent(_median(kept))} where it is still said ({sizes[1]}): {judged} "
+        f"({INTERVAL} of the difference {low} to {high})."
+    )
+
+
+def _median(values: Any) -> float:
+    return float(np.median(values))
+
+
+def _stored(document: Document, recipe: StoredRecipe) -> bool:
+    """Whether what this edit takes of own directions is stored."""
+    return (
+        recipe.id == document["recipe"]
+        and document["projection"] in recipe.projections
+        and len(document["cut"][0]) == len(recipe.ticks)
+    )
 
 
 def _cut(document: Document, at: int, recipe: StoredRecipe, tick: int) -> str:
     where = short(str(document["projection"]))
-    if recipe.id != document["recipe"] or len(document["cut"][at]) != len(recipe.ticks):
-        return f"How much of this direction {recipe.title} takes is not stored."
     if document["projection"] not in recipe.projections:
         return f"This edit leaves {where} as it is, and with it this direction."
+    if not _stored(document, recipe):
+        return f"How much of this direction {recipe.title} takes is not stored."
     taken = number(document["cut"][at][tick])
     return (
         f"Of this direction (its squared length) {percent(taken)} lies in what the cut takes at "

@@ -157,6 +157,11 @@ def wall_alt(tiles: Sequence[Tile], tick: int) -> str:
     return f"{len(tiles)} wrongly labelled images; said at this threshold: {said}."
 
 
+def one_name(tile: Tile) -> str:
+    """One image in a list: "image 426: given 0, shows 2"."""
+    return f"{tile.id.replace('/', ' ')}: given {tile.given}, shows {tile.true}"
+
+
 def one_alt(tile: Tile, tick: int) -> str:
     """One image in a sentence."""
     return (

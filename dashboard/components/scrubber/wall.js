@@ -2,6 +2,12 @@
 // labels follow the thumb; of a tile only what has changed is set. All text through textContent.
 // Where a tile can be picked it is a button: one stop of the Tab key, the arrows go on from there.
 
+// Half way down the screen: the picked image's portrait below, most of the wall above.
+function toPortrait() {
+  const still = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
+  document.getElementById("own-spike")?.scrollIntoView({ block: "center", behavior: still ? "auto" : "smooth" });
+}
+
 function makeWall(root) {
   const list = element("ul", { className: "tiles" });
   const more = element("button", { type: "button", className: "more" });
@@ -45,7 +51,10 @@ function makeWall(root) {
     const button = view.data.picks ? element("button", { type: "button", className: "pick", tabIndex: -1 }) : null;
     if (button) {
       button.setAttribute("aria-label", `Look at ${image.id}: given ${image.given}, shows ${image.true}`);
-      button.addEventListener("click", () => view.send(image.id));
+      button.addEventListener("click", () => {
+        view.send(image.id);
+        toPortrait();
+      });
       node.append(button);
     }
     list.append(node);

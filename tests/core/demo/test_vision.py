@@ -101,6 +101,35 @@ def test_a_build_ends_in_a_study_of_images_that_opens_with_its_model(built: Path
     assert training["points"][-1]["reproduced"] > 0.5 > training["points"][0]["reproduced"]
 
 
+def test_single_images_are_told_in_one_projection_and_as_the_edit_takes_them(built: Path) -> None:
+    study = Study.open(built / "vision" / "study")
+    seen, examples, land = study.curvature, study.examples, study.landscape
+    assert seen is not None and examples is not None and land is not None
+    chosen = seen["findings"]["chosen"]
+    assert max(seen["findings"]["scores"], key=seen["findings"]["scores"].get) == chosen
+    assert [part["kind"] for part in seen["findings"]["projections"]] == ["up"] * 3
+    assert seen["findings"]["texts"] == {
+        "choose memorized": 22, "choose fresh": 52, "choose probes": 0,  # none to choose on
+        "report memorized": 22, "report fresh": 52, "report probes": 40,
+    }  # fmt: skip
+    own = examples["own"]
+    assert {own["projection"], land["projection"]} == {chosen}
+    assert {part["projection"] for part in examples["projections"]} == {chosen}
+    wrong = [i.id for i in asked(study) if (i.group, i.split) == (WRONG, "report")]
+    assert own["ids"] == wrong and land["string"] in wrong and land["second"] in wrong
+    told = {one["id"]: one for one in examples["examples"]}
+    given = study.items.set_index("id")["truth"]
+    assert all(one["truth"] == given[id_] for id_, one in told.items())
+    assert {one["group"] for one in told.values()} == {"memorized", "fresh", HELD_OUT}
+    for name, count in ((WRONG, 21), (RIGHT, 52), (HELD_OUT, 40)):
+        assert set(own["groups"][name]["count"]) == {count}
+    cut = np.array(own["cut"])
+    assert cut.shape == (22, len(study.manifest.recipe("kfac").ticks))
+    assert (cut[:, 0] == 0).all() and (np.diff(cut, axis=1) >= -1e-4).all() and cut.max() > 0.1
+    for plane in land["planes"].values():
+        assert np.array(plane["groups"]["string"]["rise"]).shape == (13, 13)
+
+
 def test_stored_answers_are_those_of_a_live_edit(built: Path) -> None:
     """Pictures, preparation, model and basis of the folders give what outputs and scores hold."""
     study = Study.open(built / "vision" / "study")

@@ -167,12 +167,12 @@ def around(view: View) -> None:
     stored = view.study.landscape
     if stored is None:
         return
-    st.header("The loss around the model", anchor="around")
     planes = stored.get("planes")
     looks = {"lines": "Along one direction", "planes": "Over two directions"}
     if planes and address.pick("Drawn", [*looks], "around", looks.__getitem__, "lines") == "planes":
         keys = [key for key in maps.OF_IMAGES if key in planes]
         key = address.pick("Plane", keys, "plane", maps.OF_IMAGES.__getitem__, keys[0])
+        st.subheader("The loss around the model, over two directions", anchor="planes")
         draw_maps(view, planes[key], key, maps.AXES_OF_IMAGES[key], address_too=True)
         return
     described = label_slices.slices(stored)

@@ -172,8 +172,8 @@ def _texts(everyone: Sequence[Image], alone: Mapping[str, Image]) -> Texts:
 
 
 def shown(
-    laboratory: VisionLaboratory, group: str, split: Split = "report", most: int = IMAGES
+    laboratory: VisionLaboratory, group: str, split: Split = "report", most: int | None = None
 ) -> list[Image]:
-    """The first images of a group in one half."""
+    """The first images of a group in one half, by default `IMAGES` of them."""
     there = (group, split)
-    return [i for i in laboratory.exam.images if (i.group, i.split) == there][:most]
+    return [i for i in laboratory.exam.images if (i.group, i.split) == there][: most or IMAGES]

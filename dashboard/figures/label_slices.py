@@ -25,7 +25,7 @@ def slices(document: Mapping[str, Any]) -> Valleys:
     picked = document["picked"]
     return Valleys(
         id="slices",
-        title="Along different directions",
+        title="The loss around the model, along different directions",
         walks=walks,
         span=scale,
         how=(

@@ -72,7 +72,8 @@ def wall(view: View, picked: str) -> None:
         picked=picked,
         on_pick=image_sections.pick if picked else None,
     )
-    blocks.reading(found, found.table(view.tick))
+    more = " Choose one to see its own direction, below." if picked else ""
+    blocks.reading(replace(found, how=f"{found.how}{more}"), found.table(view.tick))
 
 
 def single_images(view: View, picked: str) -> None:

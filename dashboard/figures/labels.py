@@ -19,11 +19,11 @@ from core.manifest import StoredRecipe
 from dashboard.figures.describe import Axis, Bar, BarChart, Curves, Panel, Series, numbers
 from dashboard.figures.estimates import Line, Lines, Scale
 from dashboard.figures.estimates import Panel as Over
-from dashboard.figures.examples import training_ticks
 from dashboard.figures.findings import Finding, labels_finding
 from dashboard.figures.measured import ANOTHER, Measured, Track, axis_of
 from dashboard.figures.palette import style
 from dashboard.figures.recall import SHARES, Ticks
+from dashboard.figures.stages import training_ticks
 from dashboard.figures.words import count, listing, percent, setting
 
 # Measures of a study of images: look in the palette -> group and measure of its scores.

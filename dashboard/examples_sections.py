@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import streamlit as st
 
 from dashboard import address, blocks
-from dashboard.figures import activations, draw_estimates, examples, shared
+from dashboard.figures import activations, draw_estimates, examples, shared, stages
 from dashboard.figures.estimates import Forest, Lines
 from dashboard.figures.examples import Document
 from dashboard.figures.palette import Theme
@@ -90,7 +90,7 @@ def claims(look: Look) -> None:
 
 def growth(look: Look) -> None:
     """The same by stage of training."""
-    described = examples.growth(look.document)
+    described = stages.growth(look.document)
     if described is not None:
         _lines(look, described)
         return

@@ -157,7 +157,8 @@ WORDS: dict[str, tuple[str, ...]] = {
                   "strict", "interval"),
     "Recall": ("mass", "strict", "loose", "repeats", "canary", "probe", "held-out", "perplexity",
                "exposure", "interval"),
-    "Vision": ("wrong label", "mass", "held-out", "curvature", "eigendirection", "interval"),
+    "Vision": ("wrong label", "mass", "held-out", "curvature", "sharp", "eigendirection",
+               "interval"),
     "Method": ("fisher", "kfac", "eigendirection", "mass", "staircase", "strict", "loose",
                "perplexity", "ndcg", "exposure"),
 }  # fmt: skip

@@ -95,7 +95,22 @@ def draw_plane(
     names: tuple[str, str] | None = None,
     address_too: bool = False,
 ) -> None:
-    """Maps of one plane side by side, the point in view, and what is said there.
+    """Maps of one plane side by side, the point in view, and what is said there."""
+    place, cell = draw_maps(view, told, key, names, address_too)
+    if cell.at == (0.0, 0.0):
+        st.caption("Choose a point of a map, or move α and β, to hear what the model says there.")
+        return
+    spoken.show(view, told, place, ids, key)
+
+
+def draw_maps(
+    view: View,
+    told: Told,
+    key: str,
+    names: tuple[str, str] | None = None,
+    address_too: bool = False,
+) -> tuple[tuple[int, int], planes.Cell]:
+    """Maps of one plane side by side, and the point in view, which is returned.
 
     The point stands in the address where `address_too`; a slice cut just now has no lasting one.
     """
@@ -132,10 +147,7 @@ def draw_plane(
     with right:
         st.subheader(cell.title, anchor=False)
         st.dataframe(cell.table(), hide_index=True, key=f"cell-{key}")
-    if cell.at == (0.0, 0.0):
-        st.caption("Choose a point of a map, or move α and β, to hear what the model says there.")
-        return
-    spoken.show(view, told, place, ids, key)
+    return place, cell
 
 
 def training(view: View) -> None:

@@ -32,6 +32,7 @@ from dashboard.figures import (
     rows,
     shared,
     spectrum,
+    stages,
 )
 from dashboard.figures.estimates import Forest, Lines
 from dashboard.figures.look import config
@@ -210,8 +211,8 @@ def _described(view: View, document: examples.Document) -> Iterator[Lines | Fore
     yield examples.spikes(document, name, step, "memorized")
     yield examples.spikes(document, name, step, "fresh")
     yield examples.claims(document, name, step)
-    if (growth := examples.growth(document)) is not None:
-        yield growth
+    if (grown := stages.growth(document)) is not None:
+        yield grown
     yield shared.flattening(document, name)
     yield shared.overlaps(document, name)
     yield shared.hills(document, name, step)

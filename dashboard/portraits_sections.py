@@ -46,7 +46,8 @@ class Shown:
 
 
 @st.cache_resource(show_spinner=False, max_entries=8)
-def _read(_study: Study, key: tuple[str, str]) -> Portraits:
+def read(_study: Study, key: tuple[str, str]) -> Portraits:
+    """The examples of one study in one projection, by (study_key, projection)."""
     document = _study.examples
     assert document is not None
     return Portraits.read(document, key[1])
@@ -70,7 +71,7 @@ def pinned(view: View) -> Portraits | None:
     document = view.study.examples
     if document is None or view.projection not in _measured_in(document):
         return None
-    return _read(view.study, (study_key(view.study), view.projection))
+    return read(view.study, (study_key(view.study), view.projection))
 
 
 def _measured_in(document: Document) -> list[str]:
@@ -79,7 +80,7 @@ def _measured_in(document: Document) -> list[str]:
 
 def shown(view: View, projection: str) -> Shown:
     """The examples in this projection, and what of them is in view."""
-    found = _read(view.study, (study_key(view.study), projection))
+    found = read(view.study, (study_key(view.study), projection))
     defaults = portraits.first_of(found, bands.TOGETHER)
     pins = {
         pin: address.settled(found.ids, pin.lower(), default)

@@ -25,7 +25,8 @@ CONTROLS: dict[str, tuple[str, str]] = {
     "projection": ("which projection is in view", ".st-key-projection"),
     "choices": (
         "which texts, examples and steps are shown",
-        ".st-key-text, .st-key-probe, .st-key-cost, .st-key-clean, .st-key-measured, .st-key-step",
+        ".st-key-text, .st-key-probe, .st-key-cost, .st-key-clean, .st-key-measured, .st-key-step, "
+        ".st-key-image, .st-key-around",
     ),
     "tables": (
         "the table behind a figure, and its zoom",

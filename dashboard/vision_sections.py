@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import streamlit as st
 
+from core.intervals import Estimate
 from core.study import Study
-from dashboard import blocks
+from dashboard import address, blocks, image_sections
 from dashboard.components import scrubber
 from dashboard.figures import (
     clean,
@@ -17,11 +18,14 @@ from dashboard.figures import (
     draw_recall,
     draw_walks,
     label_claims,
+    label_gain,
     label_slices,
     labels,
 )
+from dashboard.figures import planes as maps
 from dashboard.figures import wall as figures
 from dashboard.figures.words import listing, percent
+from dashboard.landscape_sections import draw_maps
 from dashboard.loading import study_key
 from dashboard.recall_sections import CONTROLS, at_cost, tolerated
 from dashboard.state import View
@@ -32,6 +36,12 @@ def _wall(_study: Study, key: tuple[str, str]) -> tuple[figures.Wall, dict[str, 
     """The wall at tick 0, and what the component gets of it at every tick."""
     found = figures.wall(_study, _study.manifest.recipe(key[1]), 0)
     return None if found is None else (found, found.payload())
+
+
+def picked(view: View) -> str:
+    """The id of the image picked from the wall; "" where that shows nothing more."""
+    hung = _wall(view.study, (study_key(view.study), view.recipe.id))
+    return image_sections.in_view(view, None if hung is None else hung[0])
 
 
 def story(view: View) -> None:
@@ -46,16 +56,34 @@ def story(view: View) -> None:
     )
 
 
-def wall(view: View) -> None:
-    """Every wrongly labelled image, before and after."""
+def wall(view: View, picked: str) -> None:
+    """Every wrongly labelled image, before and after; one can be picked where that shows more."""
     hung = _wall(view.study, (study_key(view.study), view.recipe.id))
     if hung is None:
         st.info("This study stores no labels said of its wrongly labelled images.")
         return
     found = replace(hung[0], alt=figures.wall_alt(hung[0].tiles, view.tick))
     st.subheader(found.title, anchor=found.id)
-    scrubber.wall(hung[1], found.alt, view.tick, key="vision-wall")
-    blocks.reading(found, found.table(view.tick))
+    scrubber.wall(
+        hung[1],
+        found.alt,
+        view.tick,
+        "vision-wall",
+        picked=picked,
+        on_pick=image_sections.pick if picked else None,
+    )
+    more = " Choose one to see its own direction, below." if picked else ""
+    blocks.reading(replace(found, how=f"{found.how}{more}"), found.table(view.tick))
+
+
+def single_images(view: View, picked: str) -> None:
+    """The image picked from the wall, and what an average over many keeps of such directions."""
+    hung = _wall(view.study, (study_key(view.study), view.recipe.id))
+    if image_sections.slices_of(view) is None:
+        st.info(image_sections.MISSING)
+    elif picked and hung is not None:
+        image_sections.portrait(view, picked, *hung)
+        image_sections.averaged(view)
 
 
 def numbers(view: View) -> None:
@@ -75,9 +103,7 @@ def numbers(view: View) -> None:
 
 def claims(view: View) -> None:
     """What was claimed before measuring, at this threshold and over the stored trainings."""
-    stored = view.study.acceptance or {}
-    main = view.recipe.id == CONTROLS[0]  # the trainings were cut by the main method
-    seeds = stored.get("seeds", ()) if main else ()
+    seeds = _trainings(view)
     described = label_claims.claims(view.measured, view.recipe, view.tick, seeds)
     blocks.figure(described, draw_estimates.forest(described, view.theme), described.table())
     st.caption(
@@ -85,6 +111,28 @@ def claims(view: View) -> None:
         "after K-FAC (SVD 3.5 %), the true label for 66.5 % (58.9 %), and its validation accuracy "
         "rises from 67.0 to 71.7 (67.8)."
     )
+
+
+@st.cache_data(show_spinner=False, max_entries=64)
+def _gain(_study: Study, key: tuple[str, str, int]) -> Estimate | None:
+    recipe = _study.manifest.recipe(key[1])
+    return label_gain.paired(_study.outputs, _study.items, recipe, key[2])
+
+
+def gain(view: View) -> None:
+    """Whether images kept from training are said better, paired image by image, and over seeds."""
+    now = _gain(view.study, (study_key(view.study), view.recipe.id, view.tick))
+    if now is None:
+        st.info("This study stores no labels said of images kept from training.")
+        return
+    described = label_gain.gain(now, view.recipe, view.tick, _trainings(view))
+    blocks.figure(described, draw_estimates.forest(described, view.theme), described.table())
+
+
+def _trainings(view: View) -> Sequence[Mapping[str, Any]]:
+    """The stored trainings, which were cut by the main method."""
+    found = (view.study.acceptance or {}).get("seeds", ())
+    return found if view.recipe.id == CONTROLS[0] else ()
 
 
 def controls(view: View) -> None:
@@ -115,11 +163,20 @@ def controls(view: View) -> None:
     )
 
 
-def slices(view: View) -> None:
-    """The loss along one image's own direction, eigendirections and the edit."""
-    if view.study.landscape is None:
+def around(view: View) -> None:
+    """The loss around the model: along one direction at a time or, where asked for, over two."""
+    stored = view.study.landscape
+    if stored is None:
         return
-    described = label_slices.slices(view.study.landscape)
+    planes = stored.get("planes")
+    looks = {"lines": "Along one direction", "planes": "Over two directions"}
+    if planes and address.pick("Drawn", [*looks], "around", looks.__getitem__, "lines") == "planes":
+        keys = [key for key in maps.OF_IMAGES if key in planes]
+        key = address.pick("Plane", keys, "plane", maps.OF_IMAGES.__getitem__, keys[0])
+        st.subheader("The loss around the model, over two directions", anchor="planes")
+        draw_maps(view, planes[key], key, maps.AXES_OF_IMAGES[key], address_too=True)
+        return
+    described = label_slices.slices(stored)
     blocks.figure(described, draw_walks.valleys(described, view.theme), described.table())
 
 

@@ -1,6 +1,6 @@
 """Write measured tables into the README: `make readme`.
 
-Those of the shipped study between two marks, those of `make bench` between two others.
+Those of each shipped study between two marks, those of `make bench` between two others.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,9 +13,14 @@ from core.manifest import read_json
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
 ACCEPTANCE = ROOT / "assets" / "language" / "study" / "acceptance.json"
+ACCEPTANCE_OF_IMAGES = ROOT / "assets" / "vision" / "study" / "acceptance.json"
 BENCHMARKS = ROOT / "tests" / "benchmarks" / "results.json"
 BEGIN = "<!-- measured: begin (filled by `make readme` from the shipped study) -->\n"
 END = "<!-- measured: end -->\n"
+IMAGES_BEGIN = (
+    "<!-- measured, images: begin (filled by `make readme` from the shipped study of images) -->\n"
+)
+IMAGES_END = "<!-- measured, images: end -->\n"
 BENCH_BEGIN = (
     "<!-- benchmarks: begin (filled by `make readme` from tests/benchmarks/results.json) -->\n"
 )
@@ -35,6 +40,7 @@ TOOLS = {
 def filled(text: str) -> str:
     """The README's text with the tables between their marks; where no marks stand, none."""
     text = _between(text, BEGIN, END, lambda: folded(read_json(ACCEPTANCE)))
+    text = _between(text, IMAGES_BEGIN, IMAGES_END, lambda: folded(read_json(ACCEPTANCE_OF_IMAGES)))
     return _between(text, BENCH_BEGIN, BENCH_END, lambda: benchmarks(read_json(BENCHMARKS)))
 
 

@@ -38,7 +38,7 @@ from transformers import PreTrainedModel
 from core.basis import Basis
 from core.curvature.bands import basis_of
 from core.curvature.exact import replayed
-from core.curvature.examples import Example, Progress, example_inputs
+from core.curvature.examples import Examples, Progress, example_inputs
 from core.curvature.resampling import estimate
 from core.errors import HillshadeError
 from core.intervals import Z95, Estimate
@@ -108,7 +108,7 @@ def token_scores(
     model: PreTrainedModel,
     bases: Mapping[str, Basis],
     projections: Sequence[Projection],
-    examples: Sequence[Example],
+    examples: Examples,
     *,
     progress: Progress | None = None,
 ) -> TokenScores:

@@ -11,6 +11,9 @@ Everything reported is measured on the other half, for that projection and for t
 
 Strings are those of the class repeated most often. Fresh texts are cut to the strings' shape: as
 many tokens to start with and as many that count, so that the two differ in repetition alone.
+
+Of images (`hills`) wrongly labelled ones stand for the strings, rightly labelled ones for the fresh
+texts, and images kept from training for the probes; they have no detector and no activation ratio.
 """
 
 from __future__ import annotations
@@ -26,8 +29,8 @@ from core.basis import Basis
 from core.curvature.activation import ActivationRatio, activation_ratios
 from core.curvature.bands import basis_of, steepest
 from core.curvature.detector import Detection, detect, token_scores
-from core.curvature.examples import Progress
-from core.curvature.halves import Half, half_of
+from core.curvature.examples import Examples, Progress
+from core.curvature.halves import half_of
 from core.curvature.hills import (
     OWN_TO_FRESH,
     OWN_TO_OTHERS,
@@ -80,29 +83,37 @@ class ProjectionFinding:
 
 
 @dataclass(frozen=True)
-class Findings:
-    """What holds, and where; `plain` makes it JSON.
+class Hills:
+    """What own and shared directions show, and where; `plain` makes it JSON.
 
     chosen       the projection chosen on the choosing half, and `scores` by which
-    recall       strict recall of the reporting half's strings
     texts        how many strings, fresh texts and probes each half holds
-    detection    the strings repeated most against fresh text; detection_all: all repeated ones
     """
 
     chosen: str
     scores: Mapping[str, float]
-    recall: Estimate
     texts: Mapping[str, int]
     seed: int
     projections: tuple[ProjectionFinding, ...]
-    detection: Detection
-    detection_all: Detection
-    activation: tuple[ActivationRatio, ...]
 
     def plain(self) -> dict[str, Any]:
         """For JSON: dicts, lists, strings, finite numbers, booleans and None."""
         found: dict[str, Any] = plain(self)
         return found
+
+
+@dataclass(frozen=True)
+class Findings(Hills):
+    """The same of texts, with what their activations and losses tell.
+
+    recall       strict recall of the reporting half's strings
+    detection    the strings repeated most against fresh text; detection_all: all repeated ones
+    """
+
+    recall: Estimate
+    detection: Detection
+    detection_all: Detection
+    activation: tuple[ActivationRatio, ...]
 
 
 def measure(
@@ -133,12 +144,10 @@ def measure(
         "choose": half_of(memorized, fresh_choose, probes, "choose", strings),
         "report": half_of(memorized, fresh_report, probes, "report", strings),
     }
-    stages = _Stages(2 * len(candidates) + 4, progress)
-    scores = {p.name: _score(model, p, halves["choose"], seed, stages.next()) for p in candidates}
     report = halves["report"]
-    found = tuple(
-        _projection(model, bases, p, report, fractions, seed, stages.next()) for p in candidates
-    )
+    stages = _Stages(2 * len(candidates) + 4, progress)
+    groups = {split: half.groups for split, half in halves.items()}
+    found = _hills(model, bases, candidates, groups, fractions, seed, stages)
     based = [p for p in there if p.name in bases]
     fresh_scores = token_scores(model, bases, based, report.fresh, progress=stages.next())
     detections = [
@@ -150,19 +159,56 @@ def measure(
     )
     stages.next()(0, 0)
     return Findings(
-        chosen=max(scores, key=scores.__getitem__),
-        scores=scores,
+        **vars(found),
         recall=share(strict(model, report.items)),
-        texts={
-            f"{split} {name}": len(texts)
-            for split, half in halves.items()
-            for name, texts in half.groups.items()
-        },
-        seed=seed,
-        projections=found,
         detection=detections[0],
         detection_all=detections[1],
         activation=activation,
+    )
+
+
+def hills(
+    model: PreTrainedModel,
+    bases: Mapping[str, Basis],
+    projections: Sequence[Projection],
+    halves: Mapping[str, Mapping[str, Examples]],
+    *,
+    fractions: Sequence[float] = FRACTIONS,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Hills:
+    """What own and shared directions show of any examples, texts or images.
+
+    ``halves`` holds "choose", on which the projection is chosen, and "report": each "memorized",
+    "fresh" and "probes", the last of which choose nothing. Cost and `progress` as in `measure`.
+    """
+    stages = _Stages(2 * len(projections), progress)
+    return _hills(model, bases, projections, halves, fractions, seed, stages)
+
+
+def _hills(
+    model: PreTrainedModel,
+    bases: Mapping[str, Basis],
+    candidates: Sequence[Projection],
+    halves: Mapping[str, Mapping[str, Examples]],
+    fractions: Sequence[float],
+    seed: int,
+    stages: _Stages,
+) -> Hills:
+    choose, report = halves["choose"], halves["report"]
+    scores = {p.name: _score(model, p, choose, seed, stages.next()) for p in candidates}
+    return Hills(
+        chosen=max(scores, key=scores.__getitem__),
+        scores=scores,
+        texts={
+            f"{split} {name}": len(texts)
+            for split, groups in halves.items()
+            for name, texts in groups.items()
+        },
+        seed=seed,
+        projections=tuple(
+            _projection(model, bases, p, report, fractions, seed, stages.next()) for p in candidates
+        ),
     )
 
 
@@ -174,11 +220,15 @@ def late(there: Sequence[Projection]) -> tuple[Projection, ...]:
 
 
 def _score(
-    model: PreTrainedModel, projection: Projection, half: Half, seed: int, progress: Progress
+    model: PreTrainedModel,
+    projection: Projection,
+    half: Mapping[str, Examples],
+    seed: int,
+    progress: Progress,
 ) -> float:
     """The weaker of the two ratios, each over what is claimed of it."""
-    examples = [*half.strings, *half.fresh]
-    rows = gradients(model, [projection], half.strings, seed=seed, progress=progress)
+    examples = [*half["memorized"], *half["fresh"]]
+    rows = gradients(model, [projection], half["memorized"], seed=seed, progress=progress)
     own = own_directions(projection.name, rows[projection.name])
     along = [own.direction(number) for number in range(len(own))]
     table = rises(model, projection, along, examples, [CHOICE], progress=progress)[CHOICE].even
@@ -193,25 +243,23 @@ def _projection(
     model: PreTrainedModel,
     bases: Mapping[str, Basis],
     projection: Projection,
-    half: Half,
+    half: Mapping[str, Examples],
     fractions: Sequence[float],
     seed: int,
     progress: Progress,
 ) -> ProjectionFinding:
-    name, m = projection.name, len(half.strings)
+    name, m = projection.name, len(half["memorized"])
     basis = basis_of(bases, projection)
-    examples = [*half.strings, *half.fresh]
+    examples = [*half["memorized"], *half["fresh"]]
+    everyone = [*examples, *half["probes"]]
     rows = gradients(model, [projection], examples, seed=seed, progress=progress)[name]
     spikes, fresh = own_directions(name, rows[:m]), own_directions(name, rows[m:])
     along = [some.direction(number) for some in (spikes, fresh) for number in range(len(some))]
-    own = rises(model, projection, along, examples, fractions, progress=progress)
+    own = rises(model, projection, along, everyone, fractions, progress=progress)
     top = [rank_one(name, basis.u_g[:, i], basis.u_a[:, j]) for i, j in steepest(basis, SHARED)]
-    everyone = [*examples, *half.probes]
     shared = rises(model, projection, top, everyone, fractions, progress=progress)
-    sizes = [len(texts) for texts in half.groups.values()]
-    groups = dict(
-        zip(half.groups, np.split(np.arange(sum(sizes)), np.cumsum(sizes)[:-1]), strict=True)
-    )
+    sizes = [len(texts) for texts in half.values()]
+    groups = dict(zip(half, np.split(np.arange(sum(sizes)), np.cumsum(sizes)[:-1]), strict=True))
     return ProjectionFinding(
         projection=name,
         layer=projection.layer,

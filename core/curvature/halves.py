@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from core.curvature.examples import Example
+from core.curvature.examples import Example, Examples
 from core.errors import HillshadeError
 from core.items import Item, Split, highest_class
 
@@ -24,7 +24,7 @@ class Half:
     probes: tuple[Example, ...]
 
     @property
-    def groups(self) -> dict[str, tuple[Example, ...]]:
+    def groups(self) -> dict[str, Examples]:
         """The three kinds of text that are compared, by name."""
         return {"memorized": self.strings, "fresh": self.fresh, "probes": self.probes}
 

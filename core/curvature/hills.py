@@ -7,8 +7,9 @@ R[x, y], the rise of y along D_x:
     own       R[x, x]                  median over x
     others    mean of R[x, y], y ≠ x of x's group; median over x
     fresh     mean of R[x, y] over fresh y; median over x
+    probes    the same over probes, which own no direction: columns beyond the rows
 
-Intervals: both groups are drawn again, x and y together; own rises never enter a mean of others.
+Intervals: the groups are drawn again, x and y together; own rises never enter a mean of others.
 A ratio of medians whose denominator is not positive is infinite.
 """
 
@@ -45,7 +46,8 @@ class StepFinding:
     """Rises at one step: medians by whose direction and whose loss, and three verdicts.
 
     fraction  the step as a fraction of ‖W‖_F
-    medians   "memorized own", "memorized others", "memorized to fresh", and the same for fresh
+    medians   "memorized own", "memorized others", "memorized to fresh", and the same for fresh;
+              "memorized to probes" where there are probes
     larger    the same with the larger of both signs in place of their mean
     verdicts  the hypotheses about ratios of these medians
     """
@@ -73,7 +75,10 @@ class OverlapFinding:
 def step_finding(
     fraction: float, even_xy: Floats, larger_xy: Floats, memorized: int, seed: int = 0
 ) -> StepFinding:
-    """What one table of rises says; the first `memorized` rows and columns are the strings."""
+    """What one table of rises says; the first `memorized` rows and columns are the strings.
+
+    Then come the fresh texts, and in further columns the probes.
+    """
     sizes = (memorized, len(even_xy) - memorized)
     own, others, to_fresh = _own(even_xy, 0), _others(even_xy, 0), _to_fresh(even_xy, memorized)
     fresh_own, fresh_others = _own(even_xy, 1, memorized), _others(even_xy, 1, memorized)
@@ -84,8 +89,8 @@ def step_finding(
 
     return StepFinding(
         fraction,
-        {name: estimate(s, sizes, seed) for name, s in _statistics(even_xy, memorized).items()},
-        {name: estimate(s, sizes, seed) for name, s in _statistics(larger_xy, memorized).items()},
+        _medians(even_xy, memorized, seed),
+        _medians(larger_xy, memorized, seed),
         (
             claimed("memorized own ÷ fresh", own, to_fresh, OWN_TO_FRESH, math.inf),
             claimed("memorized own ÷ other memorized", own, others, OWN_TO_OTHERS, math.inf),
@@ -153,6 +158,16 @@ def shared_spread(rises_dy: Floats, groups: Sequence[Ints], seed: int = 0) -> Es
 _Statistic = Callable[[Ints, Ints], float]
 
 
+def _medians(table: Floats, memorized: int, seed: int) -> dict[str, Estimate]:
+    rows, columns = table.shape
+    sizes = (memorized, rows - memorized)
+    found = {name: estimate(s, sizes, seed) for name, s in _statistics(table, memorized).items()}
+    if columns > rows:
+        sizes = (memorized, columns - rows)
+        found["memorized to probes"] = estimate(_to_fresh(table, rows), sizes, seed)
+    return found
+
+
 def _statistics(table: Floats, memorized: int) -> dict[str, _Statistic]:
     return {
         "memorized own": _own(table, 0),
@@ -178,8 +193,8 @@ def _others(table: Floats, group: int, first: int = 0) -> _Statistic:
     return statistic
 
 
-def _to_fresh(table: Floats, memorized: int) -> _Statistic:
-    return lambda m, f: _median(table[np.ix_(m, f + memorized)].mean(1))
+def _to_fresh(table: Floats, first: int) -> _Statistic:
+    return lambda m, f: _median(table[np.ix_(m, f + first)].mean(1))
 
 
 def _to_memorized(table: Floats, memorized: int) -> _Statistic:

@@ -33,14 +33,15 @@ from core.basis import Basis
 from core.curvature.bands import basis_of, rank_bands
 from core.curvature.detector import token_scores
 from core.curvature.exact import ggn_along
-from core.curvature.examples import Example, Progress
+from core.curvature.examples import Example, Examples, Progress
 from core.curvature.findings import CHOICE, late
 from core.curvature.halves import half_of
 from core.curvature.maps import DRAWS, BandCurvature, band_curvature
 from core.curvature.resampling import Ints, estimate
 from core.curvature.spikes import Spikes, gradients, own_directions, rises
-from core.curvature.verdicts import Verdict, plain
+from core.curvature.verdicts import Verdict, plain, rounded
 from core.errors import HillshadeError
+from core.images import Image
 from core.intervals import Estimate
 from core.items import Item
 from core.projection import Projection, find_projections
@@ -48,7 +49,6 @@ from core.projection import Projection, find_projections
 Floats = NDArray[np.float64]
 
 BANDS = 12
-DIGITS = 4  # significant, of every stored number
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,8 @@ class Subject:
     """One example: what it is, and where it lies.
 
     id      of its item; "fresh/0", "fresh/1", … for fresh texts
-    group   "memorized", "fresh", or the ability that a probe asks for
+    group   "memorized", "fresh", or the ability that a probe asks for; of images wrongly labelled
+            ones are "memorized" and rightly labelled ones "fresh", their truth the label given
     """
 
     id: str
@@ -64,7 +65,7 @@ class Subject:
     prompt: str
     truth: str
     repeats: int | None
-    example: Example
+    example: Example | Image
 
 
 @dataclass(frozen=True)
@@ -181,7 +182,7 @@ def portraits(
             {
                 **{key: value for key, value in vars(subject).items() if key != "example"},
                 "tokens": subject.example.tokens,
-                "loss": _rounded(loss[number]),
+                "loss": rounded(loss[number]),
             }
             for number, subject in enumerate(subjects)
         ],
@@ -189,9 +190,7 @@ def portraits(
     }
 
 
-def _own(
-    model: PreTrainedModel, projection: Projection, examples: Sequence[Example], seed: int
-) -> Spikes:
+def _own(model: PreTrainedModel, projection: Projection, examples: Examples, seed: int) -> Spikes:
     rows = gradients(model, [projection], examples, seed=seed)[projection.name]
     return own_directions(projection.name, rows)
 
@@ -200,7 +199,7 @@ def _own_rises(
     model: PreTrainedModel,
     projection: Projection,
     spikes: Spikes,
-    examples: Sequence[Example],
+    examples: Examples,
     progress: Progress,
 ) -> Floats:
     """The rise of every example along its own direction, (n,)."""
@@ -275,21 +274,14 @@ def _plain(found: Portraits) -> dict[str, Any]:
     return {
         "projection": found.projection,
         "ranks": list(found.ranks),
-        "sums": _rounded(found.curvature.sums),
-        "errors": _rounded(found.curvature.error),
-        "private": _rounded(found.private),
-        "rises": _rounded(found.rise),
+        "sums": rounded(found.curvature.sums),
+        "errors": rounded(found.curvature.error),
+        "private": rounded(found.private),
+        "rises": rounded(found.rise),
         "averaged": {
             "members": plain(averaged.members),
-            "kappa": {group: _rounded(table) for group, table in averaged.kappa.items()},
+            "kappa": {group: rounded(table) for group, table in averaged.kappa.items()},
             "felt": plain(averaged.felt),
             "verdict": plain(averaged.verdict),
         },
     }
-
-
-def _rounded(values: Any) -> Any:
-    """Numbers with a few significant digits, as JSON keeps them."""
-    if isinstance(values, np.ndarray):
-        return [_rounded(value) for value in values]
-    return float(f"{float(values):.{DIGITS - 1}e}")

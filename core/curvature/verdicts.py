@@ -11,7 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
+import numpy as np
+
 from core.intervals import Estimate
+
+DIGITS = 4  # significant, of every number of a large table
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,13 @@ def plain(result: object) -> Any:
     if isinstance(result, float):
         return float(result) if math.isfinite(result) else None
     return result
+
+
+def rounded(values: Any) -> Any:
+    """An array as nested lists of numbers with a few significant digits; not finite is None."""
+    if isinstance(values, np.ndarray):
+        return [rounded(value) for value in values]
+    return float(f"{float(values):.{DIGITS - 1}e}") if math.isfinite(values) else None
 
 
 def _fields(result: Any) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from core.demo.laboratory import METHODS
 from core.demo.progress import Parts
 from core.demo.reported import Finished
 from core.demo.vision_laboratory import VisionLaboratory
-from core.demo.vision_observed import slices, spike_table
+from core.demo.vision_observed import curvature, one_by_one, slices
 from core.demo.vision_report import acceptance, told
 from core.demo.vision_storing import write_classifier, write_vision_study
 from core.image_exam import ImageAnswers
@@ -54,14 +54,19 @@ def build_vision(config: VisionConfig | None = None, target: Path = ASSETS) -> N
     laboratory = laboratory_of(first, folders[0])
     table = acceptance(finished, seeds)
     with parts.part("single images"):
-        table["tables"].append(spike_table(laboratory))
-        land = slices(laboratory, finished["kfac"])
+        seen, spikes = curvature(laboratory)
+        table["tables"].append(spikes)
+        looked_at = str(seen["findings"]["chosen"])
+        examples = one_by_one(laboratory, finished["kfac"], looked_at)
+        land = slices(laboratory, finished["kfac"], looked_at)
     with parts.part("writing"):
         write_classifier(laboratory.trained.model, laboratory.data.preprocessor, target / "model")
         points = [asdict(one) for one in laboratory.trained.records]
         documents = {
             "training.json": {"points": points},
             "acceptance.json": table,
+            "curvature.json": seen,
+            "examples.json": examples,
             "landscape.json": land,
         }
         write_vision_study(laboratory, finished, documents, target)

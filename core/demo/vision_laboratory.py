@@ -47,6 +47,12 @@ class VisionLaboratory:
         self.bases = bases(self.factors, self.projections)
         self.original: ImageAnswers = self.exam.ask(self.model)
 
+    @property
+    def labels(self) -> dict[int, str]:
+        """The name of every class."""
+        names = self.trained.model.config.id2label or {}
+        return {int(number): str(name) for number, name in names.items()}
+
     def candidates(self) -> list[tuple[Projection, ...]]:
         """The sets of projections every method may choose among."""
         there = {projection.kind for projection in self.projections}

@@ -40,8 +40,7 @@ def write_vision_study(
     target: Path,
 ) -> None:
     """The study of the shipped classifier at ``target/study``; what lay there stays until then."""
-    names = laboratory.trained.model.config.id2label or {}
-    labels = {int(number): str(name) for number, name in names.items()}
+    labels = laboratory.labels
     frames = {
         "points": [image_points(recipe, done.swept) for recipe, done in finished.items()],
         "scores": [image_scores(recipe, done.swept) for recipe, done in finished.items()],

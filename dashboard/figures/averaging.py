@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from core.intervals import Estimate
 from dashboard.figures.estimates import INTERVAL, judged, times
+from dashboard.figures.kinds import TEXTS, Kind
 from dashboard.figures.palette import style
-from dashboard.figures.portraits import FRESH, MEMORIZED, Portraits, look_of, name_of
+from dashboard.figures.portraits import FRESH, MEMORIZED, Portraits
 from dashboard.figures.spectrum import short
 from dashboard.figures.words import digits, percent
 
@@ -85,12 +86,12 @@ class Averaging:
         return pd.DataFrame(rows)
 
 
-def averaging(found: Portraits) -> Averaging:
+def averaging(found: Portraits, kind: Kind = TEXTS) -> Averaging:
     """What a mean over 1, 2, … examples keeps of their own spikes."""
     most = min(len(table) for table in found.kappa.values())
     steps = _steps(most)
     skylines = tuple(
-        Skyline(look_of(group), name_of(group), _heights(found.kappa[group], steps))
+        Skyline(kind.look(group), kind.name(group), _heights(found.kappa[group], steps))
         for group in (MEMORIZED, FRESH)
     )
     return Averaging(
@@ -98,7 +99,7 @@ def averaging(found: Portraits) -> Averaging:
         title="Average over n examples: what flattens, what stays",
         steps=steps,
         skylines=skylines,
-        said=tuple(_said(skylines, at, n) for at, n in enumerate(steps)),
+        said=tuple(_said(skylines, at, n, kind) for at, n in enumerate(steps)),
         how=(
             "Each bar is one example's own sharpest direction. Its height is the exact curvature "
             "along it of the mean loss of the first n examples, over that of its owner alone. The "
@@ -106,7 +107,7 @@ def averaging(found: Portraits) -> Averaging:
             "belong to examples already in the mean. Bars that end in a tip are higher than "
             "drawn. Examples stand in stored order; drag, or use the arrow keys."
         ),
-        alt=_alt(found),
+        alt=_alt(found, kind),
     )
 
 
@@ -128,29 +129,31 @@ def _left(step: Sequence[float], n: int) -> float:
     return float(np.median(step[:n]))
 
 
-def _said(skylines: Sequence[Skyline], at: int, n: int) -> str:
+def _said(skylines: Sequence[Skyline], at: int, n: int, kind: Kind) -> str:
     memorized, fresh = (percent(_left(one.heights[at], n)) for one in skylines)
     if n == 1:
         return "One example alone: its own direction is a spike, whatever it is."
     return (
-        f"Averaged over {n}, {memorized} of a memorized string's spike is left and {fresh} of a "
-        f"fresh text's (medians); if nobody felt another's, {percent(1.0 / n)}."
+        f"Averaged over {n}, {memorized} of a {kind.first}'s spike is left and {fresh} of a "
+        f"{kind.second}'s (medians); if nobody felt another's, {percent(1.0 / n)}."
     )
 
 
-def _alt(found: Portraits) -> str:
+def _alt(found: Portraits, kind: Kind) -> str:
     memorized, fresh = found.felt[MEMORIZED], found.felt[FRESH]
     ratio = found.verdict.measured
-    claim = "Memorized strings flatten faster than fresh text"
+    firsts = kind.firsts[0].upper() + kind.firsts[1:]
+    claim = f"{firsts} flatten faster than {kind.mass}"
     told = {
         True: f"{claim}.",
         False: f"{claim}: no, slower.",
-        None: f"Whether memorized strings flatten faster {judged(found.verdict)}.",
+        None: f"Whether {kind.firsts} flatten faster {judged(found.verdict)}.",
     }[found.verdict.holds]
+    over = f"{kind.like_first[0].upper()}{kind.like_first[1:]} over {kind.like_second}"
     return (
-        f"In {short(found.projection)}, another memorized string feels {_felt(memorized)} of a "
-        f"string's own curvature: {_kept(memorized)}. Another fresh text feels {_felt(fresh)} of a "
-        f"fresh text's: {_kept(fresh)}. {told} Memorized over fresh is {times(ratio)}."
+        f"In {short(found.projection)}, another {kind.first} feels {_felt(memorized)} of "
+        f"{kind.short}'s own curvature: {_kept(memorized)}. Another {kind.second} feels "
+        f"{_felt(fresh)} of a {kind.second}'s: {_kept(fresh)}. {told} {over} is {times(ratio)}."
     )
 
 

@@ -163,12 +163,22 @@ def present(told: Told) -> list[str]:
     return known + [key for key in told["groups"] if key not in GROUPS]
 
 
+def of_images(told: Told) -> bool:
+    """Whether a slice was read on images; their one prediction is the label given."""
+    return any(key in told["groups"] for key in (WRONG, RIGHT, HELD_OUT))
+
+
+def unit_of(told: Told) -> str:
+    """What its rises are counted in."""
+    return "nats an image" if of_images(told) else "nats a token"
+
+
 def said(key: str, groups: Sequence[str]) -> str:
     """A group in a sentence; the rest of the strings is called the others."""
     if key == "memorized" and "string" in groups:
         return "other memorized strings"
-    if key == "string" and WRONG in groups:
-        return "the image itself"
+    if key in ("string", "second") and WRONG in groups:
+        return "the image itself" if key == "string" else "the other image"
     return GROUPS[key][1] if key in GROUPS else key
 
 

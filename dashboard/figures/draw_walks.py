@@ -87,7 +87,10 @@ def walk(description: Walk, theme: Theme) -> go.Figure:
     sheet.layout(
         xaxis=across,
         yaxis=axis_style(
-            theme, "rise of the loss (nats a token)", domain=split, range=list(description.span)
+            theme,
+            f"rise of the loss ({description.unit})",
+            domain=split,
+            range=list(description.span),
         ),
     )
     if recited:

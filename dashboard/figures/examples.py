@@ -6,12 +6,10 @@ interval of what was measured, never by what is hoped.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from core.curvature.verdicts import Verdict
-from core.intervals import Estimate
 from dashboard.figures.estimates import (
     Forest,
     Line,
@@ -28,34 +26,42 @@ from dashboard.figures.estimates import (
     stored,
     stored_verdict,
     ticked,
-    times,
 )
-from dashboard.figures.palette import style
+from dashboard.figures.kinds import TEXTS, Kind
 from dashboard.figures.spectrum import short
-from dashboard.figures.words import count, percent
 
 Document = Mapping[str, Any]
 
-RISE = "rise of the loss (nats a token)"
+RISE = TEXTS.rise
 STEP = "step along the direction, as a fraction of ‖W‖"
 USUAL = 0.1  # the step at which the projection was chosen
 ALONG: dict[str, tuple[str, ...]] = {
     "memorized": ("memorized own", "memorized others", "memorized to fresh"),
     "fresh": ("fresh own", "fresh others", "fresh to memorized"),
 }
-_SPIKES_HOW = (
-    "Weights are moved along the one direction that is steepest for one text, and the loss is "
-    "read: ½[L(+s) + L(−s)] − L(0), so that the slope cancels. Each mark is the median over all "
-    "texts of the group whose directions these are; whiskers are 95 % intervals. Both axes are "
-    "logarithmic: what is zero or negative lies on the lower edge. The larger marks are the step "
-    "in view."
-)
-OWN_MEMORIZED = ("memorized own", "Memorized strings")
-CLAIMS = (
-    ("Own ÷ fresh text (claim: at least 10)", "at least 10× that of fresh text"),
-    ("Own ÷ other memorized (claim: at least 3)", "at least 3× that of the other memorized"),
-    ("Fresh text: own ÷ other fresh (claim: within 1.5)", "within 1.5× of the other fresh texts'"),
-)
+THIRD = "memorized to probes"
+
+
+def _spikes_how(kind: Kind) -> str:
+    return (
+        f"Weights are moved along the one direction that is steepest for one {kind.example}, and "
+        "the loss is read: ½[L(+s) + L(−s)] − L(0), so that the slope cancels. Each mark is the "
+        f"median over all {kind.example}s of the group whose directions these are; whiskers are "
+        "95 % intervals. Both axes are logarithmic: what is zero or negative lies on the lower "
+        "edge. The larger marks are the step in view."
+    )
+
+
+def _claims(kind: Kind) -> tuple[tuple[str, str], ...]:
+    """The heading of each claim, and how it reads in a sentence."""
+    alone = kind.mass[0].upper() + kind.mass[1:]
+    return (
+        (f"Own ÷ {kind.mass} (claim: at least 10)", f"at least 10× that of {kind.mass}"),
+        (f"Own ÷ other {kind.like_first} (claim: at least 3)",
+         f"at least 3× that of the other {kind.like_first}"),
+        (f"{alone}: own ÷ other {kind.like_second} (claim: within 1.5)",
+         f"within 1.5× of the other {kind.seconds}'"),
+    )  # fmt: skip
 
 
 def measured_in(document: Document) -> list[str]:
@@ -90,56 +96,66 @@ def verdicts(step: Document) -> tuple[Verdict, ...]:
 # -- spikes ----------------------------------------------------------------------------------------
 
 
-def headline(document: Document, projection: str, fraction: float) -> str:
+def headline(document: Document, projection: str, fraction: float, kind: Kind = TEXTS) -> str:
     """The answer of one projection at one step, before any chart."""
-    fresh, others, _ = verdicts(step_of(part_of(document, projection), fraction))
+    fresh, others, alike = verdicts(step_of(part_of(document, projection), fraction))
     where = f"In {short(projection)}, at a step of {fraction:g} ‖W‖,"
     if fresh.holds and others.holds:
-        return f"{where} yes: memorized strings have spikes of their own."
+        too = alike.measured.low >= others.at_least  # the same claim, of the second group
+        also = f"; so {'have' if kind.feel == 'feel' else 'has'} {kind.mass}" if too else ""
+        return f"{where} yes: {kind.firsts} have spikes of their own{also}."
     if fresh.holds is False and others.holds is False:
-        return f"{where} no: memorized strings show no spikes of the size that was claimed."
+        return f"{where} no: {kind.firsts} show no spikes of the size that was claimed."
     if fresh.holds is False:
-        return f"{where} not as claimed: fresh text feels a memorized string's direction too."
+        return f"{where} not as claimed: {kind.mass} {kind.feel} a {kind.first}'s direction too."
     if others.holds is False:
         return (
-            f"{where} not as claimed: the other memorized strings feel a string's direction too, "
-            f"and fresh text {'does not' if fresh.holds else 'may'}."
+            f"{where} not as claimed: the other {kind.firsts} feel {kind.short}'s direction too, "
+            f"and {kind.mass} {kind.does_not if fresh.holds else 'may'}."
         )
     if fresh.holds:
         return (
-            f"{where} in part: fresh text does not feel a memorized string's direction; whether "
-            "the other memorized strings do stays undecided."
+            f"{where} in part: {kind.mass} {kind.does_not} feel a {kind.first}'s direction; "
+            f"whether the other {kind.firsts} do stays undecided."
         )
     return f"{where} undecided: the intervals of what was claimed are too wide."
 
 
-def spikes(document: Document, projection: str, fraction: float, of: str) -> Lines:
+def spikes(
+    document: Document, projection: str, fraction: float, of: str, kind: Kind = TEXTS
+) -> Lines:
     """Median rises along the own directions of memorized strings, or of fresh texts."""
     part = part_of(document, projection)
     steps = fractions(document)
+    along = {"memorized": _along_first(kind), "fresh": ALONG["fresh"]}
     everything = {
         key: tuple(stored(step_of(part, at)["medians"][key]) for at in steps)
-        for keys in ALONG.values()
+        for keys in along.values()
         for key in keys
     }
-    scale = log_scale(RISE, [e for series in everything.values() for e in series])
+    scale = log_scale(kind.rise, [e for series in everything.values() for e in series])
     memorized = of == "memorized"
     return Lines(
         id=f"spikes-{of}",
-        title="Along a memorized string's own direction"
-        if memorized
-        else "Along a fresh text's own direction",
+        title=f"Along a {kind.first if memorized else kind.second}'s own direction",
         x=steps_scale(steps),
         panels=(
             Panel(
                 scale,
-                tuple(Line(key, key, style(key).name, steps, everything[key]) for key in ALONG[of]),
+                tuple(
+                    Line(key, kind.look(key), kind.name(key), steps, everything[key])
+                    for key in along[of]
+                ),
             ),
         ),
         marked=fraction,
-        how=_SPIKES_HOW if memorized else "Read like the chart beside it, on the same scale.",
-        alt=_spike_alt(step_of(part, fraction), of, projection, fraction),
+        how=_spikes_how(kind) if memorized else "Read like the chart beside it, on the same scale.",
+        alt=_spike_alt(step_of(part, fraction), of, projection, fraction, kind),
     )
+
+
+def _along_first(kind: Kind) -> tuple[str, ...]:
+    return (*ALONG["memorized"], THIRD) if kind.third else ALONG["memorized"]
 
 
 def steps_scale(steps: Sequence[float]) -> Scale:
@@ -151,37 +167,44 @@ def steps_scale(steps: Sequence[float]) -> Scale:
     )
 
 
-def _spike_alt(step: Document, of: str, projection: str, fraction: float) -> str:
+def _spike_alt(step: Document, of: str, projection: str, fraction: float, kind: Kind) -> str:
     own, others, across = (plain(stored(step["medians"][key]).value) for key in ALONG[of])
     fresh, other, alike = verdicts(step)
     where = f"In {short(projection)}, at {fraction:g} ‖W‖:"
     if of == "memorized":
+        third = (
+            f", of {kind.third} by {plain(stored(step['medians'][THIRD]).value)}"
+            if kind.third
+            else ""
+        )
         return (
-            f"{where} a memorized string's own loss rises by {own} nats a token, that of the other "
-            f"memorized strings by {others}, of fresh text by {across}. Own is "
-            f"{multiple(fresh.measured, 'that of fresh text')}: the claim of at least 10× "
+            f"{where} a {kind.first}'s own loss rises by {own} {kind.unit}, that of the other "
+            f"{kind.firsts} by {others}, of {kind.mass} by {across}{third}. Own is "
+            f"{multiple(fresh.measured, f'that of {kind.mass}')}: the claim of at least 10× "
             f"{judged(fresh)}. It is "
-            f"{multiple(other.measured, 'that of the other memorized')}: the claim of at least 3× "
-            f"{judged(other)}."
+            f"{multiple(other.measured, f'that of the other {kind.like_first}')}: the claim of at "
+            f"least 3× {judged(other)}."
         )
     return (
-        f"{where} a fresh text's own loss rises by {own} nats a token, that of the other fresh "
-        f"texts by {others}, of memorized strings by {across}. Own is "
-        f"{multiple(alike.measured, 'that of the other fresh texts')}: the claim of a factor "
+        f"{where} a {kind.second}'s own loss rises by {own} {kind.unit}, that of the other "
+        f"{kind.seconds} by {others}, of {kind.firsts} by {across}. Own is "
+        f"{multiple(alike.measured, f'that of the other {kind.seconds}')}: the claim of a factor "
         f"within 1.5 {judged(alike)}."
     )
 
 
-def claims(document: Document, projection: str, fraction: float) -> Forest:
+def claims(document: Document, projection: str, fraction: float, kind: Kind = TEXTS) -> Forest:
     """The three ratios at every step of one projection, against what is claimed of them."""
     part, steps = part_of(document, projection), fractions(document)
     by_step = {at: verdicts(step_of(part, at)) for at in steps}
     rows: list[Row] = []
-    for number, (heading, _) in enumerate(CLAIMS):
+    said = _claims(kind)
+    for number, (heading, _) in enumerate(said):
         rows.append(Row(heading))
         for at in steps:
             verdict = by_step[at][number]
-            key, name = ("fresh own", "Fresh text") if number == 2 else OWN_MEMORIZED
+            group = "fresh" if number == 2 else "memorized"
+            key, name = kind.look(f"{group} own"), kind.name(group)
             rows.append(
                 Row(
                     f"{at:g} ‖W‖",
@@ -198,8 +221,8 @@ def claims(document: Document, projection: str, fraction: float) -> Forest:
     ]
     here = [verdict for at in steps for verdict in by_step[at]]
     listed = "; ".join(
-        f"{said}: {counted([found[number] for found in every])}"
-        for number, (_, said) in enumerate(CLAIMS)
+        f"{claim}: {counted([found[number] for found in every])}"
+        for number, (_, claim) in enumerate(said)
     )
     return Forest(
         id="claims",
@@ -213,79 +236,11 @@ def claims(document: Document, projection: str, fraction: float) -> Forest:
             "what was claimed before measuring. A claim holds where the whole interval lies "
             "inside, fails where it lies outside, and is undecided otherwise. A triangle at the "
             "right edge is a ratio without end: the rise below it is zero or negative. The "
-            "projection was chosen on one half of the texts; this is measured on the other."
+            f"projection was chosen on one half of the {kind.example}s; this is measured on the "
+            "other."
         ),
         alt=(
             f"Of the claims in {short(projection)}, {counted(here)}. Over all "
             f"{len(measured_in(document))} measured projections and {len(steps)} steps, {listed}."
         ),
     )
-
-
-# -- stages of training ----------------------------------------------------------------------------
-
-
-def growth(document: Document) -> Lines | None:
-    """The same rises, and strict recall, after so many steps of training; None where not stored."""
-    stages: Sequence[Document] = document["stages"]
-    if len(stages) < 2:  # one stage shows no growth
-        return None
-    projection = str(document["findings"]["chosen"])
-    at = tuple(float(stage["step"]) for stage in stages)
-    series = {
-        key: tuple(stored(stage["rises"]["medians"][key]) for stage in stages)
-        for key in ALONG["memorized"]
-    }
-    recall = tuple(stored(stage["recall"]) for stage in stages)
-    return Lines(
-        id="growth",
-        title=f"As training goes on, {short(projection)}",
-        x=Scale("training step", (0.0, at[-1]), ticks=training_ticks(at[-1])),
-        panels=(
-            Panel(
-                log_scale(RISE, [e for line in series.values() for e in line]),
-                tuple(
-                    Line(key, key, style(key).name, at, series[key], band=True) for key in series
-                ),
-                0.68,
-            ),
-            Panel(
-                Scale("recited (share)", (0.0, 1.0), ticks=((0, "0"), (0.5, ".5"), (1, "1"))),
-                (Line("recall", "memory", "Recited word for word", at, recall, band=True),),
-                0.42,
-            ),
-        ),
-        how=(
-            "The upper panel is the chart of a memorized string's own direction, measured again "
-            f"in stored weights of the training run, in the chosen projection, always at "
-            f"{float(stages[0]['rises']['fraction']):g} ‖W‖ of the weights of that time. Below: "
-            "the share of these strings that come back word for word. Marks are stored weights, "
-            "lines only join them; bands are 95 % intervals."
-        ),
-        alt=_growth_alt(stages, recall),
-    )
-
-
-def training_ticks(last: float) -> tuple[tuple[float, str], ...]:
-    step = 10.0 ** math.floor(math.log10(max(last, 1.0)))
-    step = next((part for part in (step, step / 2, step / 5) if last / part >= 3), step / 5)
-    return tuple((step * n, count(step * n)) for n in range(int(last // step) + 1))
-
-
-def _growth_alt(stages: Sequence[Document], recall: Sequence[Estimate]) -> str:
-    ratios = [verdicts(stage["rises"])[1].measured for stage in stages]
-    last = ratios[-1]
-    end = (
-        f"At the end of training {percent(recall[-1].value)} of the strings come back word for "
-        f"word, and own is {multiple(last, 'the rise of the other memorized strings')}."
-    )
-    finite = [n for n, ratio in enumerate(ratios) if math.isfinite(ratio.value)]
-    if not finite:
-        return end
-    peak = max(finite, key=lambda n: ratios[n].value)
-    if peak == len(ratios) - 1:
-        return f"{end} Spikes stand out most at the end."
-    when = f"after {count(stages[peak]['step'])} steps, {times(ratios[peak])}"
-    if ratios[peak].low > last.high:
-        return f"{end} They stood out more before: {when}, recall {percent(recall[peak].value)}."
-    return f"{end} The largest ratio, {when}, is not told apart from it by the intervals."

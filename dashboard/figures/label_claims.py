@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from core.curvature.verdicts import Verdict
-from core.images import HELD_OUT, RIGHT
+from core.images import RIGHT
 from core.intervals import Estimate
 from core.manifest import StoredRecipe
 from dashboard.figures.describe import numbers
@@ -29,17 +29,18 @@ def verdicts(found: Mapping[str, Track], tick: int) -> dict[str, Verdict]:
         "reproduced": (-math.inf, AT_MOST_WRONG, f"wrong labels said: at most {AT_MOST_WRONG:g}"),
         "recovered": (AT_LEAST_TRUE, math.inf, f"true labels said: at least {AT_LEAST_TRUE:g}"),
         RIGHT: (AT_LEAST_RIGHT, math.inf, f"rightly labelled: at least {AT_LEAST_RIGHT:g}"),
-        HELD_OUT: (found[HELD_OUT].value[0], math.inf, "kept from training: higher than before"),
     }
     return {
         key: Verdict(claim, estimate_at(found[key], tick), low, high)
         for key, (low, high, claim) in bounds.items()
-        if math.isfinite(found[key].value[tick]) and not math.isnan(low)
+        if math.isfinite(found[key].value[tick])
     }
 
 
 def claims(study: Measured, recipe: StoredRecipe, tick: int, seeds: Sequence[Any] = ()) -> Forest:
-    """The four claims at the tick in view; below each the same of every stored training.
+    """Three claims at the tick in view; below each the same of every stored training.
+
+    What is claimed of the images kept from training is a gain, and so a figure of its own.
 
     `seeds` are those of a study's acceptance.json, each at its own chosen setting.
     """
@@ -53,7 +54,7 @@ def claims(study: Measured, recipe: StoredRecipe, tick: int, seeds: Sequence[Any
         rows.append(Row("In view", (mark,), claim, ticked(verdict), marked=True))
         rows += [_trained(key, verdict, entry) for entry in seeds]
     return Forest(
-        id="claims",
+        id="label-claims",
         title="What was claimed, and what holds here",
         x=Scale("share of the images", (0.0, 1.0), ticks=SHARES),
         rows=tuple(rows),
@@ -64,8 +65,7 @@ def claims(study: Measured, recipe: StoredRecipe, tick: int, seeds: Sequence[Any
             + (
                 ". Training n: the same recipe from the nth seed, the first being this study's and "
                 "not the best; each at the setting chosen on its own choosing half, measured on "
-                "the other. Of the images kept from training the claim is that of its own model "
-                "before the cut."
+                "the other."
                 if seeds
                 else "."
             )
@@ -85,9 +85,8 @@ def _claimed(key: str, verdict: Verdict, tick: int, found: Mapping[str, Track]) 
 
 def _trained(key: str, verdict: Verdict, entry: Mapping[str, Any]) -> Row:
     """One claim of one training."""
-    name = STORED[key]
-    least = float(entry["before"][name]["value"]) if key == HELD_OUT else verdict.at_least
-    again = Verdict(verdict.claim, _estimate(entry["after"][name]), least, verdict.at_most)
+    after = _estimate(entry["after"][STORED[key]])
+    again = Verdict(verdict.claim, after, verdict.at_least, verdict.at_most)
     mark = Mark(key, style(key).name, again.measured)
     return Row(f"Training {int(entry['seed']) + 1}", (mark,), _field(again), ticked(again))
 

@@ -14,6 +14,7 @@ from dashboard.figures.valleys import NAMES, SURELY, Valleys, side_by_side
 from dashboard.figures.words import listing, setting
 
 UNIT = "nats an image"
+OTHERS = (WRONG, RIGHT, HELD_OUT)  # groups, beside the image whose direction is walked
 _NAMES = NAMES | {"spike": "One image's own spike"}
 
 
@@ -36,34 +37,39 @@ def slices(document: Mapping[str, Any]) -> Valleys:
             f"{picked['of']} wrongly labelled ones it is that whose own rise at "
             f"{float(picked['step']):g} ‖W‖ is the median."
         ),
-        alt=" ".join((*_spike(lines), *_edit(lines))) or "No direction is told of.",
+        alt=" ".join(
+            (*(spike(told) for key, told in lines.items() if key == "spike"), *_edit(lines))
+        )
+        or "No direction is told of.",
         unit=UNIT,
     )
 
 
-def _spike(lines: Mapping[str, Told]) -> list[str]:
-    told = lines.get("spike")
-    if told is None or not {"string", RIGHT} <= set(told["groups"]):
-        return []
-    own, right = (even_rise(told, key, USUAL) for key in ("string", RIGHT))
-    if own.value > max(SURELY * right.high, FLOOR):
+def spike(told: Told) -> str:
+    """Whether a wrongly labelled image's own direction is its own, by what the others feel."""
+    others = {key: even_rise(told, key, USUAL) for key in OTHERS if key in told["groups"]}
+    own = even_rise(told, "string", USUAL)
+    most = max((e.high for e in others.values()), default=0.0)
+    if own.value > max(SURELY * most, FLOOR):
         verdict = "the direction is this image's own"
-    elif own.value > max(right.high, FLOOR):
+    elif own.value > max(most, FLOOR):
         verdict = "the direction is steeper for itself, but the others feel it too"
     else:
         verdict = "the direction is not this image's own"
-    return [
+    rises = listing(
+        [f"of {said(key, [*told['groups']])} by {spread(e)}" for key, e in others.items()]
+    )
+    return (
         f"Along a wrongly labelled image's own spike, {USUAL:g} ‖W‖ to either side raises its own "
-        f"loss by {spread(own)} and that of rightly labelled images by {spread(right)} {UNIT}: "
-        f"{verdict}."
-    ]
+        f"loss by {spread(own)} {UNIT}, that {rises}: {verdict}."
+    )
 
 
 def _edit(lines: Mapping[str, Told]) -> list[str]:
     told = lines.get("edit")
     if told is None:
         return []
-    keys = [key for key in (WRONG, RIGHT, HELD_OUT) if key in told["groups"]]
+    keys = [key for key in OTHERS if key in told["groups"]]
     at = nearest(told["axes"][0]["values"], 1.0)
     rises = listing(
         [f"{said(key, keys)} by {spread(rise_at(told['groups'][key], [at]))}" for key in keys]

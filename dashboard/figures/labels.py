@@ -19,11 +19,11 @@ from core.manifest import StoredRecipe
 from dashboard.figures.describe import Axis, Bar, BarChart, Curves, Panel, Series, numbers
 from dashboard.figures.estimates import Line, Lines, Scale
 from dashboard.figures.estimates import Panel as Over
-from dashboard.figures.examples import training_ticks
 from dashboard.figures.findings import Finding, labels_finding
-from dashboard.figures.measured import Measured, Track, axis_of
+from dashboard.figures.measured import ANOTHER, Measured, Track, axis_of
 from dashboard.figures.palette import style
 from dashboard.figures.recall import SHARES, Ticks
+from dashboard.figures.stages import training_ticks
 from dashboard.figures.words import count, listing, percent, setting
 
 # Measures of a study of images: look in the palette -> group and measure of its scores.
@@ -95,7 +95,8 @@ def story(study: Measured, recipe: StoredRecipe, tick: int) -> Story:
         how=_HOW,
         alt=f"{findings[tick].head} {findings[tick].rest}",
     )
-    return Story(axis, curves, said(found, axis, tick), findings)
+    another = study.score(recipe, WRONG, ANOTHER)
+    return Story(axis, curves, said(found, another, axis, tick), findings)
 
 
 _HOW = (
@@ -112,13 +113,9 @@ def _lines(found: Mapping[str, Track], keys: Iterable[str]) -> tuple[Series, ...
     )
 
 
-def said(found: Mapping[str, Track], axis: Axis, tick: int) -> Said:
+def said(found: Mapping[str, Track], another: Track, axis: Axis, tick: int) -> Said:
     """Wrong label, true label, or another; and what stays right."""
-    wrong, true = (found[key] for key in OF_WRONG)
-    rest = numbers(1.0 - a - b for a, b in zip(wrong.value, true.value, strict=True))
-    unknown = (math.nan,) * axis.count
-    another = Track(rest, unknown, unknown, wrong.n)
-    shares = {"reproduced": wrong, "recovered": true, "another": another}
+    shares = {key: found[key] for key in OF_WRONG} | {ANOTHER: another}
     shares |= {key: found[key] for key in OF_OTHERS if found[key].known}
     bars = tuple(
         Bar(key, style(key).name, t.value, t.low, t.high, t.value, None, None)

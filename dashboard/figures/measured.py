@@ -13,13 +13,15 @@ from typing import Protocol
 
 import pandas as pd
 
-from core.images import RIGHT
+from core.images import RIGHT, WRONG
+from core.intervals import wilson
 from core.items import PROBE_GROUPS
 from core.manifest import StoredRecipe
 from core.tables import IMAGE
 from dashboard.figures.describe import Axis, numbers
 from dashboard.figures.words import NBSP
 
+ANOTHER = "another"  # measure: neither the wrong label nor the true one is said
 SPLIT = "report"  # settings are chosen on the other half; only this half is ever shown
 
 
@@ -62,7 +64,8 @@ class Measured:
         self._classes = {g: repeat_classes(self.items, g) for g in set(self.items["group"])}
         self._copies = _copies_seen(self.items)
         self._counts = {recipe.id: len(recipe.ticks) for recipe in study.recipes}
-        self._scores = self._sorted_scores(study.scores)
+        scores = study.scores
+        self._scores = self._sorted_scores(with_another(scores) if self.images else scores)
         self._points = self._sorted_points(study.points)
 
     def score(
@@ -153,6 +156,30 @@ class Measured:
             by_tick = part.groupby("tick").agg(how).reindex(range(self._counts.get(str(recipe), 0)))
             found[str(recipe)] = {name: by_tick[name].tolist() for name in columns}
         return found
+
+
+def with_another(scores: pd.DataFrame) -> pd.DataFrame:
+    """Scores with a third share of the wrongly labelled images: those of which neither is said.
+
+    Measure "another", Wilson's interval; of every draw of an edit its own.
+    """
+    keys = ["recipe", "tick", "seed", "split"]
+    wrong = scores[scores["group"] == WRONG]
+    wide = wrong.pivot(index=[*keys, "n"], columns="measure", values="value").dropna()
+    rows = []
+    for index, said in wide.iterrows():
+        n = int(index[-1])
+        left = max(
+            n - round(n * float(said["reproduced"])) - round(n * float(said["recovered"])), 0
+        )
+        low, high = wilson(left, n)
+        rows.append(
+            dict(zip(keys, index[:-1], strict=True))
+            | {"group": WRONG, "measure": ANOTHER, "repeats": None}
+            | {"n": n, "value": left / n, "low": low, "high": high}
+        )
+    more = pd.DataFrame(rows, columns=scores.columns)
+    return pd.concat([scores, more.astype(scores.dtypes.to_dict())], ignore_index=True)
 
 
 # A rise of perplexity is drawn on a log axis between these, in percent; what is smaller (or a

@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 
+from core.images import RIGHT
 from core.intervals import Estimate
 from dashboard.figures import cuts
 from dashboard.figures.cuts import Told
@@ -37,11 +38,12 @@ class Map:
     cell: tuple[int, int]  # (x, y) in view
     how: str
     alt: str
+    unit: str
 
     def table(self) -> pd.DataFrame:
         return pd.DataFrame(
             [
-                {self.x_title: x, self.y_title: y, "rise (nats a token)": self.rise[j][i]}
+                {self.x_title: x, self.y_title: y, f"rise ({self.unit})": self.rise[j][i]}
                 for i, x in enumerate(self.x)
                 for j, y in enumerate(self.y)
             ]
@@ -56,11 +58,13 @@ AXES: dict[str, tuple[str, str]] = {
     "spikes": ("Own spike of the string", "Own spike of the other string"),
     "hills": ("Sharpest eigendirection", "Flat eigendirection"),
 }
+OF_IMAGES = PLANES | {"spikes": "The own spikes of two images"}
+AXES_OF_IMAGES = AXES | {"spikes": ("Own spike of the image", "Own spike of the other image")}
 
 
 def shown_groups(told: Told) -> list[str]:
     """The groups whose maps stand side by side."""
-    wanted = ("string", "second", "fresh", "probes", "memorized", "pasted")
+    wanted = ("string", "second", "fresh", RIGHT, "probes", "memorized", "pasted")
     keys = [key for key in wanted if key in told["groups"]]
     return keys[:SHOWN]
 
@@ -71,7 +75,7 @@ def maps(told: Told, names: tuple[str, str], cell: tuple[int, int], of: str) -> 
     x, y = (tuple(float(v) for v in axis["values"]) for axis in told["axes"])
     tops = [cuts.number(v) for key in keys for row in told["groups"][key]["rise"] for v in row]
     finite = [v for v in tops if math.isfinite(v)]
-    everyone = cuts.present(told)
+    everyone, images = cuts.present(told), cuts.of_images(told)
     found = []
     for key in keys:
         group = told["groups"][key]
@@ -80,7 +84,8 @@ def maps(told: Told, names: tuple[str, str], cell: tuple[int, int], of: str) -> 
         )
         texts = tuple(
             tuple(
-                f"({x[i]:g}, {y[j]:g}): rise {cuts.nats(rise[j][i])}<br>{_words(group, (i, j))}"
+                f"({x[i]:g}, {y[j]:g}): rise {cuts.nats(rise[j][i])}<br>"
+                + (_labels if images else _words)(group, (i, j))
                 for i in range(len(x))
             )
             for j in range(len(y))
@@ -100,6 +105,7 @@ def maps(told: Told, names: tuple[str, str], cell: tuple[int, int], of: str) -> 
                 cell=cell,
                 how="Dark is low. ✛ is the model as it is, ○ the point in view; click to move it.",
                 alt=map_alt(told, key, name, names),
+                unit=cuts.unit_of(told),
             )
         )
     return found
@@ -110,6 +116,13 @@ def _words(group: Told, place: tuple[int, int]) -> str:
     if texts == 1:
         return "comes word for word" if right else "does not come word for word"
     return f"{right} of {texts} word for word"
+
+
+def _labels(group: Told, place: tuple[int, int]) -> str:
+    right, images = cuts.right_at(group, place)
+    if images == 1:
+        return "its given label is said" if right else "another label is said"
+    return f"the label given is said of {right} of {images}"
 
 
 def map_alt(told: Told, key: str, name: str, names: tuple[str, str]) -> str:
@@ -129,7 +142,9 @@ def map_alt(told: Told, key: str, name: str, names: tuple[str, str]) -> str:
         ends.append(Estimate(mean, mean - half, mean + half, a.n))
     first, second = ends
     step = f"{cuts.USUAL:g} ‖W‖"
-    numbers = f"{cuts.nats(first.value)} and {cuts.nats(second.value)} nats a token at {step}"
+    numbers = (
+        f"{cuts.nats(first.value)} and {cuts.nats(second.value)} {cuts.unit_of(told)} at {step}"
+    )
     low = max(cuts.FLOOR, 0.0)
     feels = [e.low > low for e in ends]
     who = name[0].upper() + name[1:]
@@ -161,6 +176,7 @@ class Cell:
 def cell(told: Told, place: tuple[int, int]) -> Cell:
     """Loss and recall of every group at one grid point."""
     keys = cuts.present(told)
+    came = "label given said" if cuts.of_images(told) else "word for word"
     x, y = (float(axis["values"][n]) for axis, n in zip(told["axes"], place, strict=True))
     rows = []
     for key in keys:
@@ -176,7 +192,7 @@ def cell(told: Told, place: tuple[int, int]) -> Cell:
                 "loss here": f"{base + e.value:.3f}",
                 "as it is": f"{base:.3f}",
                 "rise": cuts.spread(e),
-                "word for word": ("yes" if right else "no") if texts == 1 else
+                came: ("yes" if right else "no") if texts == 1 else
                 f"{right} of {texts} ({percent(r.low)} to {percent(r.high)})",
             }
         )  # fmt: skip

@@ -58,11 +58,12 @@ class Walk:
     span: tuple[float, float]
     how: str
     alt: str
+    unit: str = "nats a token"
 
     def table(self) -> pd.DataFrame:
         columns: dict[str, Sequence[float]] = {self.x_title: self.x}
         for line in self.lines:
-            columns[f"{line.said}: rise (nats a token)"] = [e.value for e in line.rise]
+            columns[f"{line.said}: rise ({self.unit})"] = [e.value for e in line.rise]
             columns[f"{line.said}: rise, low"] = [e.low for e in line.rise]
             columns[f"{line.said}: rise, high"] = [e.high for e in line.rise]
             if line.recall is not None:

@@ -18,14 +18,14 @@ from core.images import WRONG
 from core.manifest import StoredRecipe
 from core.pictures import Pictures
 from dashboard.figures.describe import look_of
-from dashboard.figures.measured import SPLIT
+from dashboard.figures.measured import ANOTHER, SPLIT
 from dashboard.figures.palette import style
 from dashboard.figures.words import listing
 
 SIDE = 16  # pixels of a thumbnail's longer side, at most
 MOST_BYTES = 110_000  # of all thumbnails, two letters a pixel
 FIRST = 40  # tiles before the rest is asked for
-REPRODUCED, RECOVERED, ANOTHER = "reproduced", "recovered", "another"
+REPRODUCED, RECOVERED = "reproduced", "recovered"
 WORDS = {REPRODUCED: "wrong label", RECOVERED: "true label", ANOTHER: "another label"}
 
 
@@ -155,6 +155,19 @@ def wall_alt(tiles: Sequence[Tile], tick: int) -> str:
     said = listing([f"{count} as the {WORDS[key]}" if key != ANOTHER else f"{count} as another"
                     for key, count in counts.items()])  # fmt: skip
     return f"{len(tiles)} wrongly labelled images; said at this threshold: {said}."
+
+
+def one_name(tile: Tile) -> str:
+    """One image in a list: "image 426: given 0, shows 2"."""
+    return f"{tile.id.replace('/', ' ')}: given {tile.given}, shows {tile.true}"
+
+
+def one_alt(tile: Tile, tick: int) -> str:
+    """One image in a sentence."""
+    return (
+        f"An image labelled {tile.given} that shows {tile.true}; the model says {tile.said[0]} "
+        f"before the cut and {tile.said[tick]} at this threshold."
+    )
 
 
 def _how(tiles: Sequence[Tile], count: int, recipe: StoredRecipe) -> str:

@@ -199,8 +199,9 @@ def audit(left: int = 1, total: int = 20) -> dict[str, Any]:
 
 
 def documented(study: Path, folder: Path, documents: Mapping[str, Mapping[str, Any]]) -> Path:
-    """A copy of a study and its model in `folder`, with these documents stored in it."""
-    shutil.copytree(study.parent / "model", folder / "model")
+    """A copy of a study, and of its model if there is one, with these documents stored in it."""
+    if (study.parent / "model").is_dir():
+        shutil.copytree(study.parent / "model", folder / "model")
     copy = Path(shutil.copytree(study, folder / "study"))
     manifest = Manifest.read(copy)
     files = dict(manifest.files)

@@ -13,7 +13,7 @@ import pytest
 import streamlit as st
 
 from core.intervals import Estimate
-from dashboard.figures import activations, audit, draw_estimates, examples, shared
+from dashboard.figures import activations, audit, draw_estimates, examples, shared, stages
 from dashboard.figures.describe import MAX_POINTS
 from dashboard.figures.estimates import Forest, Line, Lines, Panel, log_scale, multiple, stored
 from tests.dashboard import documents
@@ -32,7 +32,7 @@ def _fresh_caches() -> None:
 
 def described(outcome: documents.Outcome) -> dict[str, Lines | Forest]:
     document = documents.curvature(outcome)
-    grown = examples.growth(document)
+    grown = stages.growth(document)
     assert grown is not None
     every: list[Lines | Forest] = [
         examples.spikes(document, CHOSEN, STEP, "memorized"),
@@ -147,7 +147,7 @@ def test_growth_is_told_only_where_the_intervals_part() -> None:
         for stage, (value, wide) in zip(document["stages"], ratios, strict=True):
             measured = {"value": value, "low": value / wide, "high": value * wide, "n": 26}
             stage["rises"]["verdicts"][1]["measured"] = measured
-        grown = examples.growth(document)
+        grown = stages.growth(document)
         assert grown is not None
         return grown.alt
 
@@ -155,7 +155,7 @@ def test_growth_is_told_only_where_the_intervals_part() -> None:
     assert "not told apart" in alt((4, 1.5), (2, 1.5), (3, 1.5))
     assert "most at the end" in alt((1, 1.2), (2, 1.2), (3, 1.2))
     for few in (0, 1):
-        assert examples.growth({**document, "stages": document["stages"][:few]}) is None
+        assert stages.growth({**document, "stages": document["stages"][:few]}) is None
 
 
 def test_what_is_infinite_or_negative_is_said_and_drawn_at_the_edge() -> None:

@@ -12,7 +12,7 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from core.images import HELD_OUT, RIGHT, WRONG
+from core.images import RIGHT, WRONG
 from core.study import Study
 from dashboard import loading, onefile
 from dashboard.figures import (
@@ -27,7 +27,7 @@ from dashboard.figures import (
 )
 from dashboard.figures.findings import labels_finding
 from dashboard.figures.measured import Measured, Track
-from tests.dashboard import slices
+from tests.dashboard import image_documents
 from tests.dashboard.studies import unfit_studies
 from tests.dashboard.test_figures import drawn
 from tests.dashboard.test_pages import charts, component, open_page
@@ -68,7 +68,7 @@ def test_a_study_of_images_shows_everything(
     assert component(at, "hillshade_bar")["tick"] == live["tick"] == hung["tick"] == CHOSEN
     assert len(live["findings"]) == len(TICKS)
     assert len(hung["images"]) == 24 and hung["alt"].endswith(".")
-    assert {chart.alt[-1] for chart in charts(at)} == {"."} and len(charts(at)) == 4
+    assert {chart.alt[-1] for chart in charts(at)} == {"."} and len(charts(at)) == 5
     size = sum(len(chart.spec) for chart in charts(at)) + len(json.dumps([live, hung]))
     assert size < 300_000
     at.selectbox(key="recipe").set_value("svd").run()
@@ -211,7 +211,7 @@ def test_figures_show_the_numbers_of_their_tables(images: Study, theme: Any) -> 
     forest = draw_estimates.forest(told, theme)
     assert set(forest.data[0].x) <= set(told.table().iloc[:, 2])
     fields = {(shape.x0, shape.x1) for shape in forest.layout.shapes if shape.type == "rect"}
-    assert fields == {(-0.04, 0.05), (0.66, 1.04), (0.97, 1.04), (1.0, 1.04), (0.95, 1.04)}
+    assert fields == {(-0.04, 0.05), (0.66, 1.04), (0.97, 1.04)}
     learnt = labels.learnt(images.training["points"])  # type: ignore[index]
     assert list(drawn(draw_estimates.lines(learnt, theme))["recovered"].x) == [300, 900, 1500]
 
@@ -276,21 +276,12 @@ def test_the_strongest_cut_that_costs_no_more() -> None:
     assert clean.strongest((1.0, 1.2), 0.9) == 0
 
 
-def _slices(own: bool) -> dict[str, Any]:
-    """Slices of a study of texts, its groups called as those of images."""
-    made = slices.landscape(own)
-    names = {"string": "string", "memorized": WRONG, "fresh": RIGHT, "probes": HELD_OUT}
-    for line in made["lines"].values():
-        line["groups"] = {names[k]: g for k, g in line["groups"].items() if k in names}
-    return made
-
-
 @pytest.mark.parametrize(
     ("own", "verdict"),
     [(True, "is this image's own."), (False, "is not this image's own.")],
 )
 def test_slices_are_told_by_their_numbers(own: bool, verdict: str) -> None:
-    described = label_slices.slices(_slices(own))
+    described = label_slices.slices(image_documents.landscape(own))
     assert verdict in described.alt and "string" not in described.alt
     drawing = draw_walks.valleys(described, "light")
     assert drawing.layout.yaxis.title.text == "rise (nats an image)"
@@ -299,6 +290,6 @@ def test_slices_are_told_by_their_numbers(own: bool, verdict: str) -> None:
 
 
 def test_stored_slices_stand_on_the_page(monkeypatch: pytest.MonkeyPatch, image_path: Path) -> None:
-    monkeypatch.setattr(Study, "landscape", property(lambda _: _slices(True)))
+    monkeypatch.setattr(Study, "landscape", property(lambda _: image_documents.landscape()))
     at = open_page(monkeypatch, image_path, "vision")
-    assert not at.error and len(charts(at)) == 5
+    assert not at.error and len(charts(at)) == 6

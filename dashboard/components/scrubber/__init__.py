@@ -109,9 +109,27 @@ def passage(table: Mapping[str, Any], tick: int, key: str, small: bool = False) 
     _passage(key=key, data=_versioned(data, tick))
 
 
-def wall(images: Mapping[str, Any], alt: str, tick: int, key: str) -> None:
-    """Images with the labels they were given and show, and what is said of them."""
-    _wall(key=key, data={**_versioned(images, tick), "alt": alt})
+def wall(
+    images: Mapping[str, Any],
+    alt: str,
+    tick: int,
+    key: str,
+    picked: str = "",
+    on_pick: Callable[[str], None] | None = None,
+) -> None:
+    """Images with the labels they were given and show, and what is said of them.
+
+    `on_pick` gets the id of an image that was chosen, before the page runs again; `picked` is the
+    one in view.
+    """
+
+    def chosen() -> None:
+        told = st.session_state[key].pick
+        if on_pick is not None and isinstance(told, str):
+            on_pick(told)
+
+    data = {**_versioned(images, tick), "alt": alt, "picked": picked, "picks": on_pick is not None}
+    _wall(key=key, data=data, on_pick_change=chosen)
 
 
 def moves(

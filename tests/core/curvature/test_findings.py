@@ -56,6 +56,15 @@ def test_hypotheses_about_rises(
     assert found.larger == found.medians
 
 
+def test_probes_own_no_direction_and_move_nothing_but_their_own_median() -> None:
+    table = world(0.1, 0.01, 0.3)
+    probes = np.full((2 * M, 7), 0.004) * np.arange(1, 8)
+    wide = np.hstack([table, probes])
+    found, alone = step_finding(0.1, wide, wide, M), step_finding(0.1, table, table, M)
+    assert found.medians.pop("memorized to probes").value == pytest.approx(0.016)
+    assert found.medians == alone.medians and found.verdicts == alone.verdicts
+
+
 def test_a_loss_that_falls_makes_an_infinite_ratio_and_plain_json() -> None:
     table = world(0.1, 0.01, 0.3)
     table[:M, M:] *= -1

@@ -11,7 +11,7 @@ import torch
 
 from core.acceptance import markdown
 from core.classify import Predictions, classify
-from core.demo import classifier, digits, vision, vision_laboratory
+from core.demo import classifier, digits, vision, vision_laboratory, vision_observed
 from core.demo.digits import VisionConfig
 from core.edit import Editor
 from core.image_exam import ImageAnswers
@@ -24,6 +24,7 @@ from core.study import Study
 
 TINY = VisionConfig(digits=260, held_out=40, copies=2, fresh=1, right=60, epochs=90)
 SEEDS = 2
+LOOKED_AT = 12  # images of a group
 pytestmark = pytest.mark.timeout(600)  # a whole build, if a tiny one
 
 
@@ -45,6 +46,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setattr(vision, "METHODS", methods)
         patch.setattr(vision, "SEEDS", SEEDS)
         patch.setattr(vision_laboratory, "DRAWS", 2)
+        patch.setattr(vision_observed, "IMAGES", LOOKED_AT)
         patch.setattr(vision_laboratory, "PLACES", (((0, 1, 2), ("up", "down")),))
         patch.setattr(vision_laboratory, "TICKS", {"kfac": 8, "random": 5})
         patch.setattr("core.sweep._FIRST", (1e-3, 0.05, 0.5))
@@ -92,13 +94,46 @@ def test_a_build_ends_in_a_study_of_images_that_opens_with_its_model(built: Path
     land = study.landscape
     assert land is not None
     whole = land["lines"]["edit"]["axes"][0]["values"].index(1.0)
-    for group, count in (("string", 1), ("wrong labels", 21), ("held out", 40)):
+    for group, count in (("string", 1), ("wrong labels", 11), ("held out", 12)):
         told = land["lines"]["edit"]["groups"][group]
         assert told["texts"] == count
         assert 0 <= told["right"][whole] <= count
     training = study.training
     assert training is not None
     assert training["points"][-1]["reproduced"] > 0.5 > training["points"][0]["reproduced"]
+
+
+def test_single_images_are_told_in_one_projection_and_as_the_edit_takes_them(built: Path) -> None:
+    study = Study.open(built / "vision" / "study")
+    seen, examples, land = study.curvature, study.examples, study.landscape
+    assert seen is not None and examples is not None and land is not None
+    chosen = seen["findings"]["chosen"]
+    assert max(seen["findings"]["scores"], key=seen["findings"]["scores"].get) == chosen
+    assert [part["kind"] for part in seen["findings"]["projections"]] == ["up"] * 3
+    counts = {
+        f"{half} {name}": LOOKED_AT
+        for half in ("choose", "report")
+        for name in ("memorized", "fresh", "probes")
+    }
+    assert seen["findings"]["texts"] == counts | {"choose probes": 0}  # never chosen on
+    own = examples["own"]
+    assert {own["projection"], land["projection"]} == {chosen}
+    assert {part["projection"] for part in examples["projections"]} == {chosen}
+    wrong = [i.id for i in asked(study) if (i.group, i.split) == (WRONG, "report")]
+    assert own["ids"] == wrong and land["string"] in wrong and land["second"] in wrong
+    told = {one["id"]: one for one in examples["examples"]}
+    given = study.items.set_index("id")["truth"]
+    assert all(one["truth"] == given[id_] for id_, one in told.items())
+    assert {one["group"] for one in told.values()} == {"memorized", "fresh", HELD_OUT}
+    counted = {name: own["groups"][name]["count"] for name in (WRONG, RIGHT, HELD_OUT)}
+    rest = len(wrong) - LOOKED_AT
+    assert counted[WRONG] == [LOOKED_AT - 1] * LOOKED_AT + [LOOKED_AT] * rest  # not itself
+    assert set(counted[RIGHT]) == set(counted[HELD_OUT]) == {LOOKED_AT}
+    cut = np.array(own["cut"])
+    assert cut.shape == (22, len(study.manifest.recipe("kfac").ticks))
+    assert cut[:, 0].max() < 1e-6 and (np.diff(cut, axis=1) >= -1e-4).all() and cut.max() > 0.1
+    for plane in land["planes"].values():
+        assert np.array(plane["groups"]["string"]["rise"]).shape == (13, 13)
 
 
 def test_stored_answers_are_those_of_a_live_edit(built: Path) -> None:

@@ -76,10 +76,8 @@ def list_images(
             f"{folder} holds no image; give one sub-folder a class, or a {TABLE} beside the files."
         )
     if most is not None:
-        kept = sorted(rows.values(), key=lambda row: (group_of(row) != WRONG, _keyed(seed, row)))[
-            :most
-        ]
-        rows = {row["file"]: row for row in kept}
+        first = sorted(rows.values(), key=lambda row: (group_of(row) != WRONG, _keyed(seed, row)))
+        rows = {row["file"]: row for row in first[:most]}
     return [rows[file] for file in sorted(rows)]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -130,6 +130,12 @@ class Request:
             words += [] if getattr(self, name) is None else [f"--{name}", str(getattr(self, name))]
         words += ["--remote-code"] if self.remote_code else []
         return words
+
+    def at(self, folder: Path) -> Request:
+        """The same where all that is read, and the study, lie in `folder` under their names."""
+        paths = {name: getattr(self, name) for name in (*_PATHS, "out")}
+        moved = {name: folder / path.name for name, path in paths.items() if path is not None}
+        return replace(self, **moved)
 
     def plain(self) -> dict[str, Any]:
         """For a file, without the place of the study; paths as they hold in any folder."""

@@ -75,7 +75,9 @@ def numbers(view: View) -> None:
 
 def claims(view: View) -> None:
     """What was claimed before measuring, at this threshold and over the stored trainings."""
-    stored = view.study.acceptance or {}
+    if view.study.acceptance is None:  # of one's own model nothing was claimed
+        return
+    stored = view.study.acceptance
     main = view.recipe.id == CONTROLS[0]  # the trainings were cut by the main method
     seeds = stored.get("seeds", ()) if main else ()
     described = label_claims.claims(view.measured, view.recipe, view.tick, seeds)
@@ -93,6 +95,8 @@ def controls(view: View) -> None:
     chosen = [(known[name], known[name].title) for name in CONTROLS if name in known]
     wanted = view.measured.cost(view.recipe).value[view.tick]
     described = clean.frontier(view.measured, chosen, wanted)
+    if not described.panels[0].lines:
+        return
     blocks.figure(described, draw_estimates.lines(described, view.theme), described.table())
     tolerance = tolerated(
         chosen,

@@ -118,6 +118,8 @@ def labels_finding(
     kept = _right(
         (("rightly labelled images", clean), ("images kept from training", held_out)), tick
     )
+    if not reproduced.known:
+        return Finding("No wrong label is known here, so only what a cut costs is shown.", kept)
     if not math.isfinite(reproduced.value[tick]):
         return Finding("How many wrong labels are said here was not measured.", kept)
     said = _share(reproduced, tick)

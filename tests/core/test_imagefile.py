@@ -137,7 +137,7 @@ def test_names_that_the_config_lacks_are_taken_in_sorted_order(folder: Path) -> 
     with pytest.raises(HillshadeError, match='class "ant", which the model does not know'):
         read_images(folder, classifier(), Preparation.of(SAID, 1))
     three = {number: f"LABEL_{number}" for number in range(3)}
-    with pytest.raises(HillshadeError, match="none of its 3 classes .* have 2 names"):
+    with pytest.raises(HillshadeError, match=r"none of its 3 classes .* have 2 names"):
         read_images(folder, classifier(id2label=three), Preparation.of(SAID, 1))
 
 

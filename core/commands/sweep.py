@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from core.commands import exams
 from core.commands.collect import (
     Context,
     ImageLabels,
@@ -23,6 +22,7 @@ from core.commands.collect import (
     stop,
     words,
 )
+from core.commands.exams import Wanted
 from core.commands.progress import say, stages
 from core.errors import HillshadeError
 from core.places import require_new_file, write_text
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from core.basis import Basis
     from core.choose import Trial
     from core.contest import Contest
+    from core.model import Processor
     from core.projection import Projection
     from core.study import Study
 
@@ -106,21 +107,20 @@ def sweep(
     parts = stages(json_)
     where = {"download": not Path(model).exists(), "remote_code": remote_code}
     shown = is_classifier(model, **where)
-    given = {
-        "strings": strings, "probes": probes, "fresh": fresh, "context": context,
-        "images": images, "labels": labels,
-    }  # fmt: skip
-    exam: Any
+    wanted = Wanted(strings, probes, fresh, context, images, labels)
     with parts.part("loading the model"):
-        loaded, processor = (load_classifier_to_work if shown else load_to_work)(model, **where)
+        loaded: PreTrainedModel
+        processor: Processor
+        if shown:
+            loaded, processor = load_classifier_to_work(model, **where)
+        else:
+            loaded, processor = load_to_work(model, **where)
         opened = None if study is None else Study.open(study, loaded)
     with parts.part("eigenvectors") as show:
         made = _bases(opened, factors, loaded, show)
     with parts.part(f"reading the {'images' if shown else 'text'}"):
         candidates = _candidates(loaded, made, layers, kinds)
-        exam = (exams.image_exam if shown else exams.text_exam)(
-            opened, loaded, processor, seed, **given
-        )
+        exam: Any = wanted.exam(opened, loaded, processor, seed)
         original = exam.ask(loaded)
     with parts.part("sweep") as show:
         found = contest.contest(

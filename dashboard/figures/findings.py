@@ -136,11 +136,11 @@ def _forgotten(reproduced: Track, tick: int) -> str:
         return "The wrong labels are forgotten"
     if high < HALF * before:
         return "Most wrong labels are forgotten"
+    told = high < reproduced.low[0]
     if low <= HALF * before:
-        return "About half of the wrong labels are forgotten"
-    if high < reproduced.low[0]:
-        return "Some wrong labels are forgotten"
-    return "The wrong labels hold"
+        few = "These are too few wrong labels to tell how many are forgotten"
+        return "About half of the wrong labels are forgotten" if told else few
+    return "Some wrong labels are forgotten" if told else "The wrong labels hold"
 
 
 def _true_labels(recovered: Track, tick: int) -> str:

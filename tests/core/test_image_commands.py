@@ -403,8 +403,7 @@ def test_cancelling_leaves_nothing(
 
 def test_pictures_larger_than_the_model_reads_are_stored_small(tmp_path: Path) -> None:
     """Coloured, 90 × 60: the study keeps 32 pixels a side of the square that the model sees."""
-    options = {"num_channels": 3, "image_size": 48, "patch_size": 16}
-    model = classifier(dtype=torch.float32, **options)
+    model = classifier(dtype=torch.float32, num_channels=3, image_size=48, patch_size=16)
     save_classifier(tmp_path / "model", model)
     said = {"size": {"height": 48, "width": 48}, "image_mean": [0.5] * 3, "image_std": [0.5] * 3}
     (tmp_path / "model" / "preprocessor_config.json").write_text(json.dumps(said))

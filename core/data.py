@@ -50,7 +50,12 @@ class Data(Protocol[Given]):
 
     @property
     def rises(self) -> tuple[float, ...]:
-        """Costs at which settings are stored; one is chosen within the last of them."""
+        """Costs at which settings are stored."""
+        ...
+
+    @property
+    def tolerance(self) -> float:
+        """Cost within which a setting is chosen."""
         ...
 
     @property

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from core.errors import HillshadeError
 from core.estimate import Work
@@ -52,8 +52,10 @@ class ImageData:
     exam: ImageExam
     width: int
     pictures: Pictures
-    rises: tuple[float, ...] = RISES
-    aim: float = AIM
+
+    rises: ClassVar[tuple[float, ...]] = RISES
+    tolerance: ClassVar[float] = RISES[-1]
+    aim: ClassVar[float] = AIM
 
     @property
     def shape(self) -> tuple[int, ...]:

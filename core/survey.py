@@ -192,7 +192,7 @@ def _chosen(
             lambda some: Editor(model, made, some, KFAC),
             data.exam,
             original,
-            rise=data.rises[-1],
+            rise=data.tolerance,
             aim=data.aim,
             progress=show,
         ).best

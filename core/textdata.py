@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from core import strings, textfile
 from core.contest import AIM
@@ -43,10 +43,12 @@ class TextData:
     exam: Exam
     width: int
     decode: Callable[[Sequence[int]], str]
-    convention: str = CONVENTION
-    rises: tuple[float, ...] = RISES
-    aim: float = AIM
-    shape: None = None
+
+    convention: ClassVar[str] = CONVENTION
+    rises: ClassVar[tuple[float, ...]] = RISES
+    tolerance: ClassVar[float] = RISES[-1]
+    aim: ClassVar[float] = AIM
+    shape: ClassVar[None] = None
 
     @property
     def chooses(self) -> bool:

@@ -2,8 +2,8 @@
 
 Asked are the images whose label is known to be wrong, as many of the rightly labelled ones, at most
 half, as tell accuracies apart, and those kept from training. The other rightly labelled ones, and
-those whose true label nobody knows, are what factors are collected on: no image is both. Where two
-files hold the same pixels none of them is asked whether its label is right.
+those whose true label nobody knows, are what factors are collected on: no image is both. Files that
+hold the same pixels are not asked, or one picture would stand on both sides.
 """
 
 from __future__ import annotations
@@ -183,8 +183,9 @@ def parted(images: Sequence[Image], folder: Path, seed: int) -> tuple[list[Image
             "each."
         )
     times = Counter(image.digest for image in images)
-    known = [image for image in ranked(images, seed) if image.true is not None]
-    right = [image for image in known if image.group == RIGHT and times[image.digest] == 1]
+    single = [image for image in ranked(images, seed) if times[image.digest] == 1]
+    known = [image for image in single if image.true is not None]
+    right = [image for image in known if image.group == RIGHT]
     if len(right) < FEWEST:
         raise HillshadeError(
             f"{folder} holds {len(right)} different rightly labelled images of the training and "

@@ -29,7 +29,6 @@ from pathlib import Path
 from typing import cast
 
 from PIL import Image as Picture
-from PIL import UnidentifiedImageError
 from transformers import PreTrainedModel
 
 from core.batches import classes_of
@@ -125,7 +124,7 @@ def opened(path: Path, preparation: Preparation) -> Picture.Image:
     try:
         with Picture.open(path) as picture:
             return preparation.seen(picture)
-    except (OSError, UnidentifiedImageError, Picture.DecompressionBombError) as error:
+    except (OSError, SyntaxError, Picture.DecompressionBombError) as error:
         raise HillshadeError(f"{path} is no picture that can be read; leave it out.") from error
 
 

@@ -123,6 +123,17 @@ def test_wrong_labels_choose_on_one_half_and_every_tick_is_a_plain_pass(
         assert kept >= 1.0 - 0.0301
 
 
+def test_pictures_that_stand_there_twice_are_not_asked(world: Path, tmp_path: Path) -> None:
+    images = Path(shutil.copytree(world / "images", tmp_path / "images"))
+    asked = Study.open(survey(request(world, tmp_path / "one"), Silent())).items
+    twice = [next(iter(asked[asked["group"] == group]["id"])) for group in (RIGHT, WRONG)]
+    for number, name in enumerate(twice):
+        shutil.copy(images / name, images / "class 1" / f"copy {number}.png")
+    again = Study.open(survey(request(world, tmp_path / "two", images=images), Silent())).items
+    assert not set(twice) & set(again["id"])
+    assert not any("copy" in name for name in again["id"])
+
+
 @pytest.mark.parametrize("family", ["vit", "deit", "beit", "dinov2"])
 def test_every_family_is_collected_swept_edited_checked_and_read_back(
     family: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -40,7 +40,7 @@ def check_readable(model: PreTrainedModel, ids: Sequence[int], more: int = 0) ->
             f"The text has {len(ids) + more} tokens with its continuation, the model reads at "
             f"most {context}; shorten the prompt."
         )
-    vocabulary = _vocabulary(model)
+    vocabulary = logits_of(model)
     if min(ids) < 0 or max(ids) >= vocabulary:
         raise HillshadeError(
             f"The text holds token ids outside the model's vocabulary of {vocabulary}; "
@@ -52,6 +52,11 @@ def require_eval(model: PreTrainedModel) -> None:
     """HillshadeError for a model in training mode: dropout would make answers a draw of chance."""
     if model.training:
         raise HillshadeError("The model is in training mode; call model.eval() before measuring.")
+
+
+def reads_images(model: PreTrainedModel) -> bool:
+    """Whether this is an image classifier."""
+    return model.main_input_name == "pixel_values"
 
 
 def classes_of(model: PreTrainedModel) -> int:
@@ -68,7 +73,7 @@ def batches(
 
     A single longer sequence makes a batch of its own.
     """
-    limit = min(batch_tokens, BATCH_LOGITS // _vocabulary(model))
+    limit = min(batch_tokens, BATCH_LOGITS // logits_of(model))
     chunk: list[int] = []
     width = 0
     for index in order:
@@ -89,9 +94,9 @@ def pad(sequences: Sequence[Sequence[int]], device: torch.device) -> Tensor:
     return ids.to(device)
 
 
-def _vocabulary(model: PreTrainedModel) -> int:
+def logits_of(model: PreTrainedModel) -> int:
     """Width of a row of logits."""
-    if model.main_input_name == "pixel_values":
+    if reads_images(model):
         return classes_of(model)
     weight = model.get_input_embeddings().weight
     assert isinstance(weight, Tensor)

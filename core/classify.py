@@ -23,7 +23,8 @@ from core.intervals import Estimate, share
 from core.items import Split
 from core.samples import pixels, placed
 
-_BATCH = 256
+_BATCH = 256  # images of one pass at most,
+_BATCH_VALUES = 1 << 22  # and so many pixel values: 27 coloured images of 224 × 224
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +82,11 @@ class Predictions:
         return share(self.predicted[numbers] == np.array(labels))
 
 
+def images_a_pass(values: int) -> int:
+    """How many images of so many pixel values are asked at once."""
+    return max(1, min(_BATCH, _BATCH_VALUES // values))
+
+
 def classify(
     model: PreTrainedModel,
     images: Sequence[Image],
@@ -94,12 +100,13 @@ def classify(
     require_eval(model)
     require_alike(images, classes_of(model))
     logits: list[Tensor] = []
+    size = images_a_pass(images[0].pixels.numel())
     with torch.inference_mode():
-        for start in range(0, len(images), _BATCH):
-            inputs = placed(pixels(images[start : start + _BATCH]), model)
+        for start in range(0, len(images), size):
+            inputs = placed(pixels(images[start : start + size]), model)
             logits.append(model(**inputs).logits.double().cpu())
             if progress is not None:
-                progress(min(start + _BATCH, len(images)), len(images))
+                progress(min(start + size, len(images)), len(images))
     z_nc = torch.cat(logits)
     if not bool(z_nc.isfinite().all()):
         raise HillshadeError("The model's logits are not finite; its weights are damaged.")

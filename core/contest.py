@@ -1,8 +1,8 @@
 """Several methods over layers, projections and settings: chosen on one half, told on the other.
 
 Each method is tried at every candidate set of projections and every setting, all on the choosing
-half of strings, probes and fresh text (`core.choose`). Its best trial within the tolerated rise of
-perplexity is then asked what the reporting half asks; methods that draw are asked there with
+half of strings, probes and fresh text, or of images (`core.choose`). Its best trial within the
+tolerated cost is then asked what the reporting half asks; methods that draw are asked there with
 several seeds. Settings of different methods lie on different axes (`core.methods`): what is equal
 between them is the tolerance.
 """
@@ -18,16 +18,15 @@ from transformers import PreTrainedModel
 from core.choose import NoCandidateError, Trial, best_of, choose, tolerated, trial
 from core.curvature.verdicts import plain
 from core.edit import Editor
-from core.exam import Answers, Exam
 from core.items import Split
 from core.methods import SEEDED
 from core.projection import Projection
-from core.sweep import Progress
+from core.sweep import Asks, Given, Progress
 
 Build = Callable[[str, Sequence[Projection], int], Editor[PreTrainedModel]]
 
 SEEDS = 5  # of a method that draws, where its best trial is reported
-AIM = 0.02  # strict recall that counts as gone
+AIM = 0.02  # strict recall that counts as gone; of images `core.image_exam.AIM`
 
 
 @dataclass(frozen=True)
@@ -47,9 +46,13 @@ class Contender:
 
 @dataclass(frozen=True)
 class Contest:
-    """All methods, and the unedited model on the reporting half."""
+    """All methods, and the unedited model on the reporting half.
+
+    rise, aim  cost that was tolerated, and recall that counts as gone
+    """
 
     rise: float
+    aim: float
     unedited: Trial
     contenders: tuple[Contender, ...]
 
@@ -59,7 +62,7 @@ class Contest:
         there = {id(c.best): c for c in self.contenders if c.best is not None}
         if not there:
             return None
-        return there[id(best_of([c.best for c in there.values() if c.best], AIM))]
+        return there[id(best_of([c.best for c in there.values() if c.best], self.aim))]
 
     def plain(self) -> dict[str, Any]:
         """Everything as JSON holds it; an interval without an end is null there."""
@@ -75,11 +78,12 @@ def contest(
     methods: Sequence[str],
     candidates: Sequence[Sequence[Projection]],
     build: Build,
-    exam: Exam,
-    original: Answers,
+    exam: Asks[Given],
+    original: Given,
     model: PreTrainedModel,
     *,
     rise: float,
+    aim: float = AIM,
     settings: Sequence[float] | None = None,
     progress: Progress | None = None,
 ) -> Contest:
@@ -87,7 +91,8 @@ def contest(
 
     build     makes the editor of (method, projections, seed) for `model`
     original  the unedited model's answers to the exam
-    rise      tolerated rise of fresh-text perplexity, 0.01 for 1 %
+    rise      tolerated cost, 0.01 for 1 % of fresh-text perplexity or one point of accuracy
+    aim       recall that counts as gone
     settings  tried for each candidate; None finds those that the tolerance allows (`core.choose`)
     `progress(done, total, label)` counts methods in thousandths and may raise to cancel.
     """
@@ -101,9 +106,9 @@ def contest(
     found: list[Contender] = []
     for number, method in enumerate(methods):
         show = _part(progress, number, len(methods), method)
-        trials = _trials(method, candidates, build, exam, original, rise, settings, show)
+        trials = _trials(method, candidates, build, exam, original, rise, aim, settings, show)
         within = [one for one in trials if tolerated(one.ratio, rise)]
-        best = best_of(within, AIM) if within else None
+        best = best_of(within, aim) if within else None
         reported: list[Trial] = []
         if best is not None:
             chosen = next(c for c in candidates if _names(c) == best.projections)
@@ -113,16 +118,17 @@ def contest(
         found.append(Contender(method, trials, best, tuple(reported)))
         show(1, 1, method)
     unedited = judged(model, (), 1.0, "report")
-    return Contest(rise, unedited, tuple(found))
+    return Contest(rise, aim, unedited, tuple(found))
 
 
 def _trials(
     method: str,
     candidates: Sequence[Sequence[Projection]],
     build: Build,
-    exam: Exam,
-    original: Answers,
+    exam: Asks[Given],
+    original: Given,
     rise: float,
+    aim: float,
     settings: Sequence[float] | None,
     show: Progress,
 ) -> tuple[Trial, ...]:
@@ -134,7 +140,7 @@ def _trials(
                 exam,
                 original,
                 rise=rise,
-                aim=AIM,
+                aim=aim,
                 progress=show,
             ).trials
         except NoCandidateError:

@@ -26,14 +26,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
 from transformers import PreTrainedModel
 
-from core.batches import BATCH_LOGITS, BATCH_TOKENS
+from core.batches import BATCH_LOGITS, BATCH_TOKENS, logits_of, reads_images
+from core.classify import images_a_pass
 from core.errors import HillshadeError
 from core.head import CHUNK
-from core.projection import ATTENTION_KINDS, Projection
+from core.one_window import one_window, width_of
+from core.projection import Projection
 
 LEAST_SHARE = 0.2  # of the measured speed that a whole collection reaches at least
 EIGEN_FLOPS = 10  # times d³, of one eigendecomposition
@@ -61,12 +61,26 @@ class Work:
     tokens   of the factor sample, in windows of `context`
     models   edited models that are asked, at most
     asked    tokens that each of them reads
+
+    Of an image classifier a window is an image, and its hidden positions are the tokens:
+
+    image    (C, H, W)
+    images   how many are held in memory
+    rows     of an image that count in the factors; None for all
     """
 
     tokens: int
     context: int
     models: int
     asked: int
+    image: tuple[int, ...] | None = None
+    images: int = 0
+    rows: int | None = None
+
+    @property
+    def counted(self) -> int:
+        """Positions that are summed up."""
+        return self.tokens if self.rows is None else self.tokens // self.context * self.rows
 
 
 @dataclass(frozen=True)
@@ -104,8 +118,8 @@ class Forecast:
         parts = ", ".join(f"{name} {_bytes(size)}" for name, size in self.memory.items())
         return [
             ("model", f"{self.architecture}, {self.parameters:,} weights"),
-            ("reads", f"{self.work.tokens:,} tokens in windows of {self.work.context}, "
-                      f"{self.projections} projections, {self.batch} windows a pass"),
+            ("reads", f"{self._read()}, {self.projections} projections, {self.batch} "
+                      f"{'windows' if self.work.image is None else 'images'} a pass"),
             ("memory", f"about {_bytes(self.peak)}{has}"),
             ("of it", parts),
             ("time", f"{_duration(low)} to {_duration(high)} on {self.speed.device} at "
@@ -113,22 +127,40 @@ class Forecast:
             ("disk", f"{_bytes(sum(self.disk.values()))}, {_bytes(free_disk(folder))} free here"),
         ]  # fmt: skip
 
+    def _read(self) -> str:
+        work = self.work
+        if work.image is None:
+            return f"{work.tokens:,} tokens in windows of {work.context}"
+        asked = work.asked // work.context
+        return (
+            f"{work.images:,} images of {work.context} positions, asks {asked:,} of them and "
+            f"collects on {work.tokens // work.context:,}"
+        )
+
 
 def batch_of(model: PreTrainedModel, context: int) -> int:
-    """Windows a pass: 32, or fewer so that their logits stay below a gigabyte."""
-    return max(1, min(32, BATCH_LOGITS // (_embedding(model).shape[0] * context)))
+    """Windows or images a pass: 32, or fewer so that their logits stay below a gigabyte."""
+    if reads_images(model):
+        return 32
+    return max(1, min(32, BATCH_LOGITS // (logits_of(model) * context)))
 
 
 def passes(
-    model: PreTrainedModel, projections: Sequence[Projection], context: int, room: int
+    model: PreTrainedModel,
+    projections: Sequence[Projection],
+    context: int,
+    room: int,
+    image: tuple[int, ...] | None = None,
 ) -> tuple[tuple[Projection, ...], ...]:
     """The projections in as few groups of whole layers as their sums fit `room`, each read alone.
 
     room  bytes of the device beside the weights; a batch's activations and logits go off it, and
     are counted on `model`, which lies on the meta device. Upper layers come first: above them the
-    backward pass is short. Raises HillshadeError where one layer alone does not fit.
+    backward pass is short. `image` is (C, H, W) of what a classifier reads. Raises HillshadeError
+    where one layer alone does not fit.
     """
-    work = Work(tokens=context * batch_of(model, context), context=context, models=0, asked=0)
+    tokens = context * batch_of(model, context)
+    work = Work(tokens, context, models=0, asked=0, image=image)
     memory = estimate(model, projections, work, Speed("", 1.0, 1.0)).memory
     left = room - memory["activations of a batch"] - memory["logits of a chunk"]
     groups: list[list[Projection]] = []
@@ -157,9 +189,11 @@ def estimate(
     Runs one window of `work.context` tokens through a meta model: a second or a few. Raises
     nothing of its own; a model that cannot be run so is one that `core.projection` refuses.
     """
-    context, vocabulary = work.context, _embedding(model).shape[0]
+    context, vocabulary = work.context, logits_of(model)
     batch = min(batch_of(model, context), math.ceil(work.tokens / context))
-    forward, through, kept = _one_window(model, projections, context)
+    forward, through, kept = one_window(model, projections, context, work.image)
+    asking = "logits asked" if work.image is None else "activations asked"
+    labelled = batch * (context if work.image is None else 1)  # rows of logits
     sides = _sides(projections)
     squares = sum(d * d for d in sides)
     entries = sum(p.out_features * p.in_features for p in projections)
@@ -167,25 +201,31 @@ def estimate(
         "program": PROGRAM,
         "weights": sum(p.numel() for p in model.parameters()) * 4,
         "activations of a batch": kept * batch,
-        "logits of a chunk": DRAW_BYTES * min(CHUNK, batch * context * vocabulary)
-        + 4 * 2 * batch * context * _embedding(model).shape[1],  # and the gradient to what is read
+        "logits of a chunk": DRAW_BYTES * min(CHUNK, labelled * vocabulary)
+        + 4 * 2 * labelled * width_of(model),  # and the gradient to what is read
         "factor sums": 4 * squares,
         "eigenvectors": 4 * squares,
         "a decomposition": 8 * EIGEN_COPIES * max(sides) ** 2,
         "edited weights": 4 * 3 * entries,  # C, the masked C and W'
-        "logits asked": 4 * LOGIT_COPIES * min(BATCH_TOKENS * vocabulary, BATCH_LOGITS),
+        asking: 4 * LOGIT_COPIES * min(BATCH_TOKENS * vocabulary, BATCH_LOGITS),
     }
+    if work.image is not None:
+        values = math.prod(work.image)
+        memory["images"] = 4 * values * work.images
+        # Where nothing is kept, what goes into the widest map and out of it stands there at once.
+        wide = max(sum(p.shape) for p in projections)
+        memory[asking] = 4 * 2 * min(images_a_pass(values), work.asked // context) * context * wide
     reading = ("program", "weights", "activations of a batch", "logits of a chunk", "factor sums")
     solving = ("program", "weights", "factor sums", "eigenvectors", "a decomposition")
     editing = (
-        "program", "weights", "factor sums", "eigenvectors", "edited weights", "logits asked",
+        "program", "weights", "factor sums", "eigenvectors", "edited weights", asking,
     )  # fmt: skip
     phases = (reading, solving, editing) if work.models else (reading, solving)
-    peak = max(sum(memory[name] for name in phase) for phase in phases)
+    peak = max(sum(memory[name] for name in phase) for phase in phases) + memory.get("images", 0)
     cuts = 2 * sum(p.out_features * p.in_features * sum(p.shape) for p in projections)
     flops = {
         "reading": through * work.tokens // context,
-        "factor sums": 2 * squares * work.tokens,
+        "factor sums": 2 * squares * work.counted,
         "eigendecompositions": EIGEN_FLOPS * sum(d**3 for d in sides),
         "edited models": work.models * (cuts + forward * work.asked // context),
     }
@@ -243,54 +283,6 @@ def _sides(projections: Sequence[Projection]) -> list[int]:
     """The side of every factor: of each input once, and of each output."""
     inputs = {p.input_key: p.in_features for p in projections}
     return [*inputs.values(), *(p.out_features for p in projections)]
-
-
-def _one_window(
-    model: PreTrainedModel, projections: Sequence[Projection], context: int
-) -> tuple[int, int, int]:
-    """Operations forward, forward and backward to the lowest chosen map, and bytes kept for it.
-
-    Run over all layers from the embeddings up and divided evenly among them; the backward pass of
-    the output head costs what its forward pass does. Attention is counted dense, as it is run; its
-    probabilities, which no fused kernel keeps, are left out of the bytes.
-    """
-    width = _embedding(model).shape[1]
-    embedded = torch.zeros(1, context, width, device="meta", requires_grad=True)
-    seen: dict[int, Tensor] = {}
-    weights = {p.untyped_storage()._cdata for p in model.parameters()}
-
-    def keep(tensor: Tensor) -> Tensor:
-        key = tensor.untyped_storage()._cdata
-        if key not in weights and tuple(tensor.shape[-2:]) != (context, context):
-            seen[key] = tensor
-        return tensor
-
-    # A mask of four dimensions is taken as it is; any other is looked at, and here lies no data.
-    mask = torch.ones(1, 1, context, context, dtype=torch.bool, device="meta")
-    with FlopCounterMode(display=False) as counter:
-        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-            logits = model(inputs_embeds=embedded, attention_mask=mask, use_cache=False).logits
-        forward = counter.get_total_flops()
-        logits.sum().backward()
-        both = counter.get_total_flops()
-    layers = int(model.config.num_hidden_layers)
-    lowest = min(p.layer for p in projections)
-    head = 2 * context * logits.shape[-1] * embedded.shape[-1]
-    block = (both - forward - head) / layers
-    # In the lowest block it ends at gate and up, above which only the map down lies; or runs
-    # through nearly all of it, where attention is chosen.
-    last = [p for p in projections if p.layer == lowest and p.kind != "down"]
-    end = 2 * context * last[0].out_features * last[0].in_features if last else 0.0
-    end = block if any(p.kind in ATTENTION_KINDS for p in last) else end
-    through = round(forward + head + (layers - lowest - 1) * block + end)
-    kept = sum(tensor.untyped_storage().nbytes() for tensor in seen.values())
-    return forward, through, kept * (layers - lowest) // layers
-
-
-def _embedding(model: PreTrainedModel) -> Tensor:
-    weight = model.get_input_embeddings().weight
-    assert isinstance(weight, Tensor)
-    return weight
 
 
 def _best(run: Callable[[], object], where: torch.device) -> float:

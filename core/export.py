@@ -1,8 +1,9 @@
 """Edits for other programs: the edited model as a folder, a recipe in the paper's own format.
 
-The folder is an ordinary one of transformers (safetensors, config, tokenizer), which
-``AutoModelForCausalLM.from_pretrained`` opens, and so does an evaluation harness
-(``lm_eval --model hf --model_args pretrained=FOLDER``).
+The folder is an ordinary one of transformers (safetensors, config, tokenizer or
+preprocessor_config.json), which ``AutoModelForCausalLM.from_pretrained`` or
+``AutoModelForImageClassification.from_pretrained`` opens, and of a language model so does an
+evaluation harness (``lm_eval --model hf --model_args pretrained=FOLDER``).
 
 `layers_json` writes what the paper's scripts (goodfire-ai/memorization_kfac,
 evaluations/eval_mem_kfac.py) take as ``--layers-json`` or, in a file, ``--layers-file``:
@@ -27,15 +28,15 @@ from core.projection import Projection
 from core.recipe import Recipe
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedModel
+
+    from core.model import Processor
 
 UNTOUCHED = 0.9999  # from this mass on the paper's script leaves a map as it is
 
 
-def save_model(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: str | Path
-) -> None:
-    """Write model and tokenizer beside `folder`, then rename: nothing half-written lies there.
+def save_model(model: PreTrainedModel, processor: Processor, folder: str | Path) -> None:
+    """Write model and processor beside `folder`, then rename: nothing half-written lies there.
 
     Weights keep their dtype, so the logits of what is read back are the model's own.
     Raises HillshadeError where `folder` exists or cannot be written.
@@ -48,7 +49,7 @@ def save_model(
     with writing(folder):
         try:
             model.save_pretrained(part)
-            tokenizer.save_pretrained(part)
+            processor.save_pretrained(part)
             part.rename(folder)
         finally:
             shutil.rmtree(part, ignore_errors=True)

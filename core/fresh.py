@@ -62,15 +62,9 @@ def fresh_of(
     if study is None or study.manifest.request is None:
         raise HillshadeError("Fresh text is needed, and none is known here; give --fresh FILE.")
     request = Request.from_plain(study.manifest.request, Path())
+    if request.texts is None:
+        raise HillshadeError("This study is of images, and no text belongs to it.")
     context = request.window(model)
     windows = read_windows(request.texts, tokenizer, context, request.tokens)
-    require_same_text(windows, study.manifest.data_digest, request.texts)
+    request.require_same(digest(windows), study.manifest.data_digest)
     return kept_back(windows, context, request.seed)[1]
-
-
-def require_same_text(windows: Sequence[Window], wanted: str, path: Path) -> None:
-    """HillshadeError unless these are the windows that a study was made of."""
-    if digest(windows) != wanted:
-        raise HillshadeError(
-            f"The text in {path} is no longer the one that the study was made of; give that one."
-        )

@@ -7,11 +7,14 @@ accuracy on rightly labelled training images:
     cost = 1 + accuracy of the original − accuracy of the edited model,    on the choosing half,
 
 so that a rise of 0.01 is one point of accuracy, and `core.sweep` and `core.choose` serve both.
+Where no wrong label is known only the cost is.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
+from typing import Final
 
 from transformers import PreTrainedModel
 
@@ -22,6 +25,9 @@ from core.images import HELD_OUT, RIGHT, WRONG, Image
 from core.intervals import Estimate, share
 from core.items import Split
 
+RISES: Final = (0.01, 0.03)  # accuracy lost on rightly labelled images, where methods are compared
+AIM: Final = 0.05  # share of wrong labels that counts as gone
+
 
 @dataclass(frozen=True, eq=False)
 class ImageAnswers:
@@ -31,7 +37,9 @@ class ImageAnswers:
 
     @property
     def recall(self) -> Estimate:
-        """Share of wrong labels reproduced, both halves."""
+        """Share of wrong labels reproduced, both halves; NaN without any."""
+        if not any(image.wrong for image in self.said.images):
+            return Estimate(math.nan, math.nan, math.nan, 0)
         return self.said.reproduced
 
     def cost(self, original: ImageAnswers) -> float:
@@ -57,18 +65,35 @@ class ImageAnswers:
 
 @dataclass(frozen=True, eq=False)
 class ImageExam:
-    """Images for one classifier; each half needs wrongly and rightly labelled ones."""
+    """Images for one classifier: rightly labelled ones in each half, wrongly ones in each or none.
+
+    True labels are known of all of them.
+    """
 
     images: tuple[Image, ...]
 
     def __post_init__(self) -> None:
         there = {(image.group, image.split) for image in self.images}
+        groups = (WRONG, RIGHT) if self.has_wrong else (RIGHT,)
         for split in ("choose", "report"):
-            for group in (WRONG, RIGHT):
+            for group in groups:
                 if (group, split) not in there:
                     raise HillshadeError(
                         f'No image with {group} is in the half "{split}"; give some in each half.'
                     )
+
+    @property
+    def has_wrong(self) -> bool:
+        """Whether a wrong label is known, by which a setting can be chosen."""
+        return any(image.wrong for image in self.images)
+
+    def require_wrong(self) -> None:
+        """HillshadeError where no wrong label is known."""
+        if not self.has_wrong:
+            raise HillshadeError(
+                "No wrong label is known of these images, so nothing shows what is forgotten; say "
+                "which are wrong in a labels.csv, or by --labels."
+            )
 
     def ask(self, model: PreTrainedModel) -> ImageAnswers:
         """Ask a model about every image; errors as `core.classify.classify`."""
@@ -86,6 +111,7 @@ class ImageExam:
         self, model: PreTrainedModel, original: ImageAnswers, split: Split = "choose"
     ) -> Judgement:
         """Wrong labels said, and true labels not said, of this half; no abilities."""
+        self.require_wrong()
         said = classify(model, self._half(WRONG, split))
         true = [image.true for image in said.images]
         missed = [a != b for a, b in zip(said.predicted.tolist(), true, strict=True)]

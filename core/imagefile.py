@@ -1,110 +1,83 @@
-"""Labelled images read from a folder, as the model beside its preprocessor_config.json wants them.
+"""Labelled images of one's own, from a folder.
 
-Either one sub-folder a class, or image files and a table ``labels.csv`` beside them:
+One sub-folder a class; or image files anywhere inside, and a table ``labels.csv`` beside them:
 
     file        path inside the folder
-    label       class given, as a number or by the name that the model's config has for it
+    label       class given in training
     true        class that it shows; optional, empty where nobody knows
     trained     0 for an image kept from training; optional, 1 by default
     split       choose or report; optional
 
-Without a table an image's label is taken for its true one. Halves that no table sets are drawn by
-sha256(seed, pixels), so that the order of files changes nothing.
+What the table says of an image comes before its sub-folder. Where neither says otherwise an image
+was trained on and its label is its true one.
 
-Resizing, rescaling and normalising are done here with Pillow and NumPy as preprocessor_config.json
-says: the processors of transformers need torchvision. A key that changes pixels otherwise is
-refused.
+Classes are named as the model's config names them (id2label), or numbered from 0. Where the config
+names none (LABEL_0, …), the names found are taken in sorted order, as everyone does who trains on
+such folders; then there must be as many as the model knows classes.
+
+Halves that no table sets are drawn for each group alone, by rank of sha256(seed, pixels), so that
+neither the order nor the names of files decide; images kept from training are only reported.
 """
 
 from __future__ import annotations
 
 import csv
 import hashlib
-import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
-import numpy as np
-import torch
 from PIL import Image as Picture
-from PIL import UnidentifiedImageError
-from torch import Tensor
 from transformers import PreTrainedModel
 
 from core.batches import classes_of
 from core.errors import HillshadeError
-from core.images import Image, require_alike
+from core.images import HELD_OUT, RIGHT, WRONG, Image, require_alike
 from core.items import Split
+from core.preparation import Preparation
 
 TABLE = "labels.csv"
 _ENDINGS = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp"}
-_BILINEAR = 2
+_COLUMNS = ("file", "label", "true", "trained", "split")
+_TOLD = 16  # images between two words of progress
+Row = Mapping[str, str]
 
 
-@dataclass(frozen=True)
-class Preparation:
-    """From a picture to pixels: resize, cut out the middle, ·factor, −mean, ÷std, channel-wise."""
+@dataclass(frozen=True, eq=False)
+class ImageFolder:
+    """The images of a folder, by path, and the name of every class."""
 
-    channels: int
-    size: tuple[int, int] | int | None  # height and width, or the shorter edge; None leaves it
-    crop: tuple[int, int] | None
-    resample: int
-    factor: float
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
+    images: tuple[Image, ...]
+    names: Mapping[int, str]
 
-    @classmethod
-    def of(cls, said: Mapping[str, Any], channels: int) -> Preparation:
-        """What a preprocessor_config.json says; HillshadeError for what is not done here."""
-        for key in ("do_pad", "do_reduce_labels", "do_flip_channel_order"):
-            if said.get(key):
-                raise HillshadeError(
-                    f"The model's preprocessor_config.json asks for {key}, which is not done here; "
-                    "prepare the images yourself and give them as core.images.Image."
-                )
-        mean, std = said.get("image_mean", [0.0]), said.get("image_std", [1.0])
-        if not said.get("do_normalize", "image_mean" in said):
-            mean, std = [0.0], [1.0]
-        if {len(mean), len(std)} - {1, channels}:
-            raise HillshadeError(
-                f"preprocessor_config.json gives {len(mean)} means for {channels} channels; "
-                "give one for each."
-            )
-        return cls(
-            channels=channels,
-            size=_size(said["size"]) if said.get("do_resize", True) and "size" in said else None,
-            crop=_crop(said["crop_size"]) if said.get("do_center_crop") else None,
-            resample=int(said.get("resample", _BILINEAR)),
-            factor=float(said.get("rescale_factor", 1 / 255))
-            if said.get("do_rescale", True)
-            else 1,
-            mean=tuple(mean),
-            std=tuple(std),
+
+def list_images(
+    folder: str | Path, table: Path | None = None, most: int | None = None, seed: int = 0
+) -> list[Row]:
+    """What is said of each image of a folder, by path; no picture is opened.
+
+    table  elsewhere than at ``labels.csv`` in the folder
+    most   so many at most: first those of a wrong label, then by sha256(seed, path)
+    Raises HillshadeError for a folder that is missing or empty, a table without its columns, and a
+    file of it that is missing.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise HillshadeError(f"There is no folder {folder}; name one with images.")
+    if table is None and (folder / TABLE).is_file():
+        table = folder / TABLE
+    rows = {row["file"]: row for row in _of_folders(folder)}
+    if table is not None:
+        rows |= {row["file"]: row for row in _of_table(table, folder)}
+    if not rows:
+        raise HillshadeError(
+            f"{folder} holds no image; give one sub-folder a class, or a {TABLE} beside the files."
         )
-
-    def pixels(self, picture: Picture.Image) -> Tensor:
-        """float32 (C, H, W)."""
-        shown = picture.convert("L" if self.channels == 1 else "RGB")
-        if self.size is not None:
-            shown = shown.resize(self._resized(shown), Picture.Resampling(self.resample))
-        if self.crop is not None:
-            height, width = self.crop
-            left, top = (shown.width - width) // 2, (shown.height - height) // 2
-            shown = shown.crop((left, top, left + width, top + height))
-        values = np.asarray(shown, dtype=np.float32).reshape(shown.height, shown.width, -1)
-        mean, std = (np.asarray(some, dtype=np.float32) for some in (self.mean, self.std))
-        return torch.from_numpy((values * np.float32(self.factor) - mean) / std).permute(2, 0, 1)
-
-    def _resized(self, picture: Picture.Image) -> tuple[int, int]:
-        """Width and height, as Pillow orders them."""
-        if isinstance(self.size, tuple):
-            return self.size[1], self.size[0]
-        assert self.size is not None
-        shorter = min(picture.size)
-        width, height = (int(side * self.size / shorter) for side in picture.size)
-        return width, height
+    if most is not None:
+        first = sorted(rows.values(), key=lambda row: (group_of(row) != WRONG, _keyed(seed, row)))
+        rows = {row["file"]: row for row in first[:most]}
+    return [rows[file] for file in sorted(rows)]
 
 
 def read_images(
@@ -112,84 +85,112 @@ def read_images(
     model: PreTrainedModel,
     preparation: Preparation,
     *,
+    table: Path | None = None,
+    most: int | None = None,
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
-) -> list[Image]:
-    """The images of a folder, by path; `progress(done, total)` counts them and may raise.
+) -> ImageFolder:
+    """The images of a folder; `progress(done, total)` counts them and may raise.
 
-    Raises HillshadeError, naming the file, for a folder that is missing or empty, a picture that
-    cannot be read, an unknown class, a table without its columns, and pictures of unequal size.
+    Raises HillshadeError, naming the file, as `list_images`, and for a picture that cannot be read,
+    an unknown class, and pictures of unequal size.
     """
     folder = Path(folder)
-    if not folder.is_dir():
-        raise HillshadeError(f"There is no folder {folder}; name one with images.")
-    names = model.config.id2label or {}
-    classes = {name: int(number) for number, name in names.items()}
-    rows = list(_of_table(folder) if (folder / TABLE).is_file() else _of_folders(folder))
-    if not rows:
-        raise HillshadeError(
-            f"{folder} holds no image; give one sub-folder a class, or a {TABLE} beside the files."
-        )
-    found = []
+    rows = list_images(folder, table, most, seed)
+    classes = _classes(model, {word for row in rows for word in (row["label"], row["true"])})
+    found: list[Image] = []
     for number, row in enumerate(rows, start=1):
         path = folder / row["file"]
-        given = _class(row["label"], classes, path)
-        true = _class(row["true"], classes, path) if row["true"] else None
         image = Image(
             id=row["file"],
-            split=cast(Split, row["split"] or "choose"),  # Image refuses others
-            pixels=_pixels(path, preparation),
-            given=given,
-            true=true,
+            split=cast(Split, row["split"] or "report"),  # Image refuses others
+            pixels=preparation.normalised(opened(path, preparation)).contiguous(),
+            given=_class(row["label"], classes, path),
+            true=_class(row["true"], classes, path) if row["true"] else None,
             trained=row["trained"] != "0",
         )
-        found.append(image if row["split"] else _halved(image, seed))
-        if progress is not None:
+        found.append(image)
+        if progress is not None and (number % _TOLD == 0 or number == len(rows)):
             progress(number, len(rows))
     require_alike(found, classes_of(model))
-    return found
+    halves = _halves([i for i, row in zip(found, rows, strict=True) if not row["split"]], seed)
+    images = tuple(replace(image, split=halves.get(image.id, image.split)) for image in found)
+    names = {number: str(number) for number in range(classes_of(model))}
+    return ImageFolder(images, names | {number: name for name, number in classes.items()})
 
 
-def load_preparation(
-    source: str | Path, model: PreTrainedModel, *, download: bool = False
-) -> Preparation:
-    """From the preprocessor_config.json beside the model, in a folder or of the hub."""
-    from transformers.utils.hub import cached_file
-
-    name = "preprocessor_config.json"
+def opened(path: Path, preparation: Preparation) -> Picture.Image:
+    """The picture as the model sees it; HillshadeError where it cannot be read."""
     try:
-        path = cached_file(str(source), name, local_files_only=not download)
-        said = json.loads(Path(str(path)).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise HillshadeError(
-            f"There is no readable {name} in {source}; put it beside the weights: it says how "
-            "images are resized and normalised."
-        ) from error
-    return Preparation.of(said, int(getattr(model.config, "num_channels", 3)))
+        with Picture.open(path) as picture:
+            return preparation.seen(picture)
+    except (OSError, SyntaxError, Picture.DecompressionBombError) as error:
+        raise HillshadeError(f"{path} is no picture that can be read; leave it out.") from error
 
 
-def _of_table(folder: Path) -> Iterator[dict[str, str]]:
-    with (folder / TABLE).open(encoding="utf-8", newline="") as file:
-        reader = csv.DictReader(file)
-        missing = {"file", "label"} - set(reader.fieldnames or ())
-        if missing:
-            raise HillshadeError(
-                f"{folder / TABLE} has no column {min(missing)}; give file and label at least."
-            )
-        for row in reader:
-            yield {key: (row.get(key) or "").strip() for key in _COLUMNS}
+def ranked(images: Collection[Image], seed: int) -> list[Image]:
+    """By sha256(seed, pixels): an order that nothing else decides."""
+    return sorted(
+        images, key=lambda i: (hashlib.sha256(f"{seed} ".encode() + i.digest).digest(), i.id)
+    )
 
 
-_COLUMNS = ("file", "label", "true", "trained", "split")
+def _halves(images: Collection[Image], seed: int) -> dict[str, Split]:
+    halves: dict[str, Split] = {}
+    for group in (WRONG, RIGHT):
+        for number, image in enumerate(ranked([i for i in images if i.group == group], seed)):
+            halves[image.id] = "report" if number % 2 else "choose"
+    return halves | {image.id: "report" for image in images if image.group == HELD_OUT}
 
 
-def _of_folders(folder: Path) -> Iterator[dict[str, str]]:
+def _of_folders(folder: Path) -> Iterator[Row]:
     for inside in sorted(path for path in folder.iterdir() if path.is_dir()):
-        for path in sorted(inside.iterdir()):
+        for path in sorted(inside.rglob("*")):
             if path.suffix.lower() in _ENDINGS:
                 name = path.relative_to(folder).as_posix()
                 label = {"label": inside.name, "true": inside.name}
                 yield {"file": name, "trained": "", "split": ""} | label
+
+
+def _of_table(table: Path, folder: Path) -> Iterator[Row]:
+    try:
+        with table.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file)
+            missing = {"file", "label"} - set(reader.fieldnames or ())
+            rows = [{key: (row.get(key) or "").strip() for key in _COLUMNS} for row in reader]
+            known = reader.fieldnames or ()
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise HillshadeError(
+            f"The labels in {table} cannot be read ({error}); give a .csv with file and label."
+        ) from error
+    if missing:
+        raise HillshadeError(f"{table} has no column {min(missing)}; give file and label at least.")
+    for row in rows:
+        path = folder / row["file"]
+        if not path.is_file():
+            raise HillshadeError(
+                f'{table} names "{row["file"]}", which is not in {folder}; take the row out, or '
+                "give paths inside that folder."
+            )
+        if "true" not in known:
+            row["true"] = row["label"]
+        yield row | {"file": Path(row["file"]).as_posix()}
+
+
+def _classes(model: PreTrainedModel, said: Collection[str]) -> dict[str, int]:
+    """Class name -> number, see above."""
+    config = {str(name): int(n) for n, name in (model.config.id2label or {}).items()}
+    words = sorted(word for word in said if word)
+    if all(word in config or word.isdecimal() for word in words):
+        return config
+    if not all(name == f"LABEL_{number}" for name, number in config.items()):
+        return config
+    if len(words) != len(config):
+        raise HillshadeError(
+            f"The model's config names none of its {len(config)} classes (id2label) and the images "
+            f"have {len(words)} names; put id2label into its config.json, or number the classes."
+        )
+    return {word: number for number, word in enumerate(words)}
 
 
 def _class(name: str, classes: Mapping[str, int], path: Path) -> int:
@@ -203,30 +204,12 @@ def _class(name: str, classes: Mapping[str, int], path: Path) -> int:
     )
 
 
-def _pixels(path: Path, preparation: Preparation) -> Tensor:
-    try:
-        with Picture.open(path) as picture:
-            return preparation.pixels(picture).contiguous()
-    except (OSError, UnidentifiedImageError) as error:
-        raise HillshadeError(f"{path} is no picture that can be read; leave it out.") from error
+def group_of(row: Row) -> str:
+    """As `core.images.Image.group`, before the picture is opened."""
+    if row["trained"] == "0":
+        return HELD_OUT
+    return RIGHT if row["true"] in ("", row["label"]) else WRONG
 
 
-def _halved(image: Image, seed: int) -> Image:
-    key = hashlib.sha256(f"{seed} ".encode() + image.digest).digest()
-    return replace(image, split="choose" if key[0] % 2 else "report")
-
-
-def _size(said: Any) -> tuple[int, int] | int:
-    if isinstance(said, Mapping) and "shortest_edge" in said:
-        return int(said["shortest_edge"])
-    return _crop(said)
-
-
-def _crop(said: Any) -> tuple[int, int]:
-    if isinstance(said, int):
-        return said, said
-    if isinstance(said, Mapping) and {"height", "width"} <= said.keys():
-        return int(said["height"]), int(said["width"])
-    raise HillshadeError(
-        f"preprocessor_config.json gives the size {said}; give height and width, or shortest_edge."
-    )
+def _keyed(seed: int, row: Row) -> bytes:
+    return hashlib.sha256(f"{seed} {row['file']}".encode()).digest()

@@ -1,4 +1,4 @@
-"""Read the model a study was made of, and its tokenizer, from disk; safetensors only."""
+"""Read the model a study was made of, and what lies beside it, from disk; safetensors only."""
 
 from __future__ import annotations
 
@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch import nn
 
+from core.batches import reads_images
 from core.errors import HillshadeError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+    from core.preparation import Preparation
     from core.study import Study
+
+    Processor = PreTrainedTokenizerBase | Preparation
 
 
 def source_of(study: Study) -> str:
@@ -34,9 +38,7 @@ def load_model(
     Raises HillshadeError when there is no such model, it is damaged, or has weights that are not
     finite; also where the files lack a weight, which transformers would fill with random numbers.
     """
-    from transformers import AutoConfig
-
-    config = _read(AutoConfig, source, download, trust_remote_code=remote_code)
+    config = _config(source, download, remote_code)
     model, info = cast(
         "tuple[PreTrainedModel, dict[str, set[str]]]",
         _read(
@@ -72,11 +74,51 @@ def load_to_work(
     source: str | Path, *, download: bool = False, remote_code: bool = False
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Model and tokenizer as by `load_model` and `load_tokenizer`, the model on `device()`."""
+    require_kind(source, images=False, download=download, remote_code=remote_code)
     tokenizer = load_tokenizer(source, download=download, remote_code=remote_code)
+    return _placed(load_model(source, download=download, remote_code=remote_code)), tokenizer
+
+
+def load_classifier_to_work(
+    source: str | Path, *, download: bool = False, remote_code: bool = False
+) -> tuple[PreTrainedModel, Preparation]:
+    """The same of an image classifier and how images are prepared for it."""
+    from core.preparation import load_preparation
+
+    require_kind(source, images=True, download=download, remote_code=remote_code)
     model = load_model(source, download=download, remote_code=remote_code)
-    module: nn.Module = model
-    module.to(device())
-    return model, tokenizer
+    return _placed(model), load_preparation(source, model, download=download)
+
+
+def load_processor(source: str | Path, model: PreTrainedModel) -> Processor:
+    """What lies beside the weights of a model that is here: its tokenizer, or its preparation."""
+    from core.preparation import load_preparation
+
+    if reads_images(model):
+        return load_preparation(source, model)
+    return load_tokenizer(source)
+
+
+def require_kind(
+    source: str | Path, *, images: bool, download: bool = False, remote_code: bool = False
+) -> None:
+    """HillshadeError where a model of the other kind is asked to read images, or texts."""
+    config = _config(source, download, remote_code)
+    built = _built(config)
+    if images and not _classifies(config):
+        raise HillshadeError(
+            f"{source} is no image classifier but {built or 'of an unnamed class'}; name a model "
+            "of a class …ForImageClassification, or give a language model --texts."
+        )
+    if not images and _classifies(config):
+        raise HillshadeError(
+            f"{source} is an image classifier ({built}), which reads no text; give it --images."
+        )
+
+
+def is_classifier(source: str | Path, *, download: bool = False, remote_code: bool = False) -> bool:
+    """Whether the model's config says that it is an image classifier."""
+    return _classifies(_config(source, download, remote_code))
 
 
 def load_skeleton(
@@ -86,9 +128,7 @@ def load_skeleton(
 
     Raises HillshadeError when there is no config of a causal language model or an image classifier.
     """
-    from transformers import AutoConfig
-
-    config = _read(AutoConfig, source, download, trust_remote_code=remote_code)
+    config = _config(source, download, remote_code)
     try:
         with torch.device("meta"):
             model = _kind(config).from_config(config, trust_remote_code=remote_code)
@@ -101,10 +141,9 @@ def load_tokenizer(
     source: str | Path, *, download: bool = False, remote_code: bool = False
 ) -> PreTrainedTokenizerBase:
     """The tokenizer beside the model; HillshadeError when there is none."""
-    from transformers import AutoConfig, AutoTokenizer
+    from transformers import AutoTokenizer
 
-    # Read first: that there is no such model at all is not the tokenizer's fault.
-    _read(AutoConfig, source, download, trust_remote_code=remote_code)
+    _config(source, download, remote_code)  # that there is no model is not the tokenizer's fault
     try:
         found = _read(AutoTokenizer, source, download, trust_remote_code=remote_code)
     except HillshadeError as error:
@@ -115,13 +154,32 @@ def load_tokenizer(
     return cast("PreTrainedTokenizerBase", found)
 
 
+def _config(source: str | Path, download: bool, remote_code: bool) -> object:
+    from transformers import AutoConfig
+
+    return _read(AutoConfig, source, download, trust_remote_code=remote_code)
+
+
 def _kind(config: object) -> Any:
     """The class of transformers that builds a model of this config."""
     from transformers import AutoModelForCausalLM, AutoModelForImageClassification
 
-    built = getattr(config, "architectures", None) or [""]
-    images = "ForImageClassification" in built[0]
-    return AutoModelForImageClassification if images else AutoModelForCausalLM
+    return AutoModelForImageClassification if _classifies(config) else AutoModelForCausalLM
+
+
+def _classifies(config: object) -> bool:
+    return "ForImageClassification" in _built(config)
+
+
+def _built(config: object) -> str:
+    """The class that the weights were saved from, as the config says it."""
+    return str((getattr(config, "architectures", None) or [""])[0])
+
+
+def _placed(model: PreTrainedModel) -> PreTrainedModel:
+    module: nn.Module = model
+    module.to(device())
+    return model
 
 
 def _read(kind: Any, source: str | Path, download: bool, **options: Any) -> object:

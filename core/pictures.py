@@ -1,8 +1,10 @@
 """Labelled pictures as a study stores them: the pixels once, as they look, beside their labels.
 
 A `core.images.Image` holds what a model reads; here lie the bytes from before its preprocessor
-resized, rescaled and normalised them, so that a page can draw them and any model be asked about
-them. One safetensors file; its pictures are in the order of the study's items.
+rescaled and normalised them, so that a page can draw them. Pictures of the shipped study are whole,
+and any model can be asked about them; those of one's own images are shrunk to `SIDE` pixels, and
+the images stay where they lie. One safetensors file; its pictures are in the order of the study's
+items.
 """
 
 from __future__ import annotations
@@ -19,10 +21,13 @@ from torch import Tensor
 
 from core import tensorfile
 from core.errors import HillshadeError
-from core.imagefile import Preparation
+from core.imagefile import opened
+from core.images import Image
+from core.preparation import Preparation
 
 _KIND = "pictures"
 UNKNOWN = -1
+SIDE = 32  # of a picture of one's own, at most: 3 kB each
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +55,17 @@ class Pictures:
                 f"{shape[0]} pictures have {len(self.given)} given and {len(self.true)} true "
                 "labels; give one of each for every picture."
             )
+
+    @classmethod
+    def of_files(cls, folder: Path, images: Sequence[Image], preparation: Preparation) -> Pictures:
+        """How images of a folder (`core.imagefile`) look to the model, shrunk to `SIDE`."""
+        looks = [_shrunk(opened(folder / image.id, preparation)) for image in images]
+        labels = [
+            [UNKNOWN if label is None else label for label in (image.given, image.true)]
+            for image in images
+        ]
+        given, true = np.array(labels, dtype=np.int64).T.copy()
+        return cls(np.stack(looks), given, true)
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -93,6 +109,16 @@ class Pictures:
             raise HillshadeError(
                 f"{path} lacks pixels or labels ({error}); make it again."
             ) from error
+
+
+def _shrunk(picture: Picture.Image) -> NDArray[np.uint8]:
+    """uint8 (C, H, W), the longer side `SIDE` or less."""
+    scale = min(1.0, SIDE / max(picture.size))
+    if scale < 1.0:
+        width, height = (max(1, round(side * scale)) for side in picture.size)
+        picture = picture.resize((width, height), Picture.Resampling.BOX)
+    pixels = np.asarray(picture, dtype=np.uint8).reshape(picture.height, picture.width, -1)
+    return np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
 
 def _picture(pixels_chw: NDArray[np.uint8]) -> Picture.Image:

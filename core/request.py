@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from core.errors import HillshadeError
 from core.estimate import Forecast, Work, estimate, measured_speed
 from core.hub import of_hub
+from core.images import Positions
 from core.manifest import MANIFEST, read_json
-from core.model import device, load_skeleton, load_tokenizer
+from core.model import device, load_skeleton, load_tokenizer, require_kind
 from core.projection import ATTENTION_KINDS, Projection, find_projections, select, weight_digest
 from core.textfile import count_tokens
 
@@ -27,7 +28,10 @@ FEWEST: Final = 8  # windows at all
 RISES: Final = (0.005, 0.01)  # of fresh-text perplexity, as in the shipped study
 TICKS: Final = 25
 TRIALS: Final = 20  # readings of one candidate at most: bisection and settings
-_PATHS: Final = ("texts", "strings")
+_PATHS: Final = ("texts", "strings", "images", "labels")
+_VALUES: Final = ("tokens", "context", "most", "positions")
+_OF_TEXTS: Final = ("strings", "tokens", "context")
+_OF_IMAGES: Final = ("labels", "most", "positions")
 
 
 @dataclass(frozen=True)
@@ -38,10 +42,17 @@ class Request:
     layers, kinds  of the projections; None means all layers, and the maps of the MLP
     tokens   of the text at most; None reads all
     context  tokens of a window; None means 512, or the model's own limit if that is less
+
+    Of an image classifier, in the place of texts, strings, tokens and context:
+
+    images   a folder (`core.imagefile`)
+    labels   table of the labels given and true, where it is not in the folder
+    most     images at most; None reads all
+    positions  that count in the factors: "all" or "cls"; None means all
     """
 
     model: str
-    texts: Path
+    texts: Path | None
     out: Path
     strings: Path | None = None
     layers: tuple[int, ...] | None = None
@@ -50,15 +61,40 @@ class Request:
     context: int | None = None
     seed: int = 0
     remote_code: bool = False
+    images: Path | None = None
+    labels: Path | None = None
+    most: int | None = None
+    positions: Positions | None = None
 
     def __post_init__(self) -> None:
-        for name, value, least in (("tokens", self.tokens, 2), ("context", self.context, 2)):
+        self._require_one_kind()
+        numbers = (("tokens", self.tokens, 2), ("context", self.context, 2), ("most", self.most, 1))
+        for name, value, least in numbers:
             if value is not None and value < least:
                 raise HillshadeError(f"--{name} {value} is impossible; give {least} or more.")
-        if of_hub(self.texts) and self.tokens is None:
+        if self.texts is not None and of_hub(self.texts) and self.tokens is None:
             raise HillshadeError(
                 f"Nobody knows how much text {self.texts} has; give --tokens, how many to read."
             )
+
+    def _require_one_kind(self) -> None:
+        if (self.texts is None) == (self.images is None):
+            raise HillshadeError(
+                "A study is of texts or of images; give --texts for a language model or --images "
+                "for an image classifier, and not both."
+            )
+        kind, others = ("images", _OF_TEXTS) if self.images else ("texts", _OF_IMAGES)
+        for name in others:
+            if getattr(self, name) is not None:
+                raise HillshadeError(
+                    f"--{name} says nothing of {kind}; leave it out"
+                    + ("." if kind == "texts" else ", and name wrong labels in --labels.")
+                )
+
+    @property
+    def kind(self) -> str:
+        """Of what is read: "text" or "images"."""
+        return "text" if self.images is None else "images"
 
     @property
     def download(self) -> bool:
@@ -83,17 +119,23 @@ class Request:
         return shlex.join(["hillshade", "estimate", *self._words()])
 
     def _words(self) -> list[str]:
-        words = [self.model, "--texts", str(self.texts)]
-        if self.strings is not None:
-            words += ["--strings", str(self.strings)]
+        words = [self.model]
+        for name in _PATHS:
+            words += [] if getattr(self, name) is None else [f"--{name}", str(getattr(self, name))]
         if self.layers is not None:
             words += ["--layers", ",".join(map(str, self.layers))]
         if self.kinds is not None:
             words += ["--kinds", ",".join(self.kinds)]
-        for name, value in (("tokens", self.tokens), ("context", self.context)):
-            words += [] if value is None else [f"--{name}", str(value)]
+        for name in _VALUES:
+            words += [] if getattr(self, name) is None else [f"--{name}", str(getattr(self, name))]
         words += ["--remote-code"] if self.remote_code else []
         return words
+
+    def at(self, folder: Path) -> Request:
+        """The same where all that is read, and the study, lie in `folder` under their names."""
+        paths = {name: getattr(self, name) for name in (*_PATHS, "out")}
+        moved = {name: folder / path.name for name, path in paths.items() if path is not None}
+        return replace(self, **moved)
 
     def plain(self) -> dict[str, Any]:
         """For a file, without the place of the study; paths as they hold in any folder."""
@@ -108,11 +150,12 @@ class Request:
 
     @classmethod
     def from_plain(cls, known: Mapping[str, Any], out: Path, **places: Any) -> Request:
-        """The inverse of `plain`; ``places`` says where model, texts or strings lie now."""
+        """The inverse of `plain`; ``places`` says where the model and what is read lie now."""
         values: dict[str, Any] = {**known, **places}
         try:
             for name in _PATHS:
-                values[name] = None if values[name] is None else Path(values[name])
+                place = values.get(name)
+                values[name] = None if place is None else Path(place)
             for name in ("layers", "kinds"):
                 values[name] = None if values[name] is None else tuple(values[name])
             return cls(out=out, **values)
@@ -130,6 +173,20 @@ class Request:
         """Tokens of a window; HillshadeError for more than the model reads."""
         return window_of(model, self.context)
 
+    def require_same(self, digest: str, wanted: str) -> None:
+        """HillshadeError where what the request names has another digest than a study says."""
+        if digest == wanted:
+            return
+        if self.images is not None:
+            raise HillshadeError(
+                f"The images in {self.images} or their labels are no longer those that the study "
+                "was made of; give those."
+            )
+        raise HillshadeError(
+            f"The text in {self.texts} is no longer the one that the study was made of; give that "
+            "one."
+        )
+
     def work(self, tokens: int, context: int, strings: int, sets: int) -> Work:
         """What a text of so many tokens will take.
 
@@ -137,8 +194,7 @@ class Request:
         """
         tokens = min(tokens, self.tokens or tokens)
         fresh = fresh_count(tokens // context) * context
-        models = TICKS + len(RISES) * TRIALS // 2 + (TRIALS * sets if strings else 0)
-        return Work(tokens, context, models, fresh + 2 * strings)
+        return Work(tokens, context, models_asked(strings > 0, sets), fresh + 2 * strings)
 
 
 @dataclass(frozen=True)
@@ -169,14 +225,27 @@ class Config:
             )
 
 
+def models_asked(chosen: bool, sets: int) -> int:
+    """Edited models of a study at most; `chosen` where a setting is, among so many sets."""
+    return TICKS + len(RISES) * TRIALS // 2 + (TRIALS * sets if chosen else 0)
+
+
 def forecast(request: Request) -> Forecast:
     """What the request will take on this machine; HillshadeError as for `core.survey.survey`.
 
-    Reads the config, the tokenizer where there is one, and the beginning of the text.
+    Reads the config, the tokenizer where there is one, and the beginning of the text; of images
+    how many they are, and the first of them.
     """
     options = {"download": request.download, "remote_code": request.remote_code}
+    require_kind(request.model, images=request.images is not None, **options)
     skeleton = load_skeleton(request.model, **options)
     projections = request.projections(skeleton)
+    if request.images is not None:
+        from core.imagedata import image_work
+
+        work = image_work(request, skeleton, len(candidates(projections)))
+        return estimate(skeleton, projections, work, measured_speed(device()))
+    assert request.texts is not None
     try:
         tokenizer = load_tokenizer(request.model, **options)
     except HillshadeError:

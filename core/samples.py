@@ -78,6 +78,11 @@ def readable(data: Iterable[Sequence[int]] | Images, model: nn.Module) -> Sample
     return Patches(images, width, range(1 if data.positions == "cls" else width))
 
 
+def positions_of(model: nn.Module, image: Image) -> int:
+    """Hidden positions the model makes of an image; HillshadeError for one it cannot read."""
+    return _seen(model, image, cls=False)[0]
+
+
 def as_sequences(
     sequences: Iterable[Sequence[int]], model: nn.Module
 ) -> tuple[tuple[int, ...], ...]:

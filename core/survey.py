@@ -1,12 +1,12 @@
-"""A study of a model and a text of one's own: collect, decompose, sweep, store.
+"""A study of a model and a text or images of one's own: collect, decompose, sweep, store.
 
     survey(Request(model="…", texts=Path("texts.txt"), out=Path("mine")), stages)
 
-The factors are collected on windows of the text. A few windows are kept from them and only read:
-half of these sets the thresholds, the other half reports perplexity. With memorized strings the
-projections and the setting are chosen on half of the strings (`core.choose`) and reported on the
-other; without, K-FAC is swept on all projections and only its price is known. Whether the model saw
-the text in training is not known here: "fresh" means kept from the factors.
+What is read is parted into what factors are collected on and what is only asked (`core.textdata`,
+`core.imagedata`); of the latter one half sets the thresholds, and the other reports. With memorized
+strings, or images known to be labelled wrongly, the projections and the setting are chosen on half
+of them (`core.choose`) and reported on the other; without, K-FAC is swept on all projections and
+only its price is known.
 
 Nothing lies at `out` before the end, whatever happens. While factors are collected, a checkpoint
 lies beside it from the first minute on.
@@ -16,44 +16,36 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import torch
 
-from core import strings, textfile
 from core.basis import Basis, bases, save_bases
 from core.checkpoint import Checkpoint
 from core.choose import NoCandidateError, choose
+from core.data import Data, load, read_data
 from core.edit import Editor
 from core.errors import HillshadeError
 from core.estimate import batch_of, passes
-from core.exam import Answers, Exam
 from core.factors import Factors, collect
-from core.fresh import kept_back, require_same_text
-from core.items import Item
-from core.model import device, load_skeleton, load_to_work
+from core.model import device, load_skeleton
 from core.places import writing
 from core.projection import Projection, weight_digest
 from core.ranks import ALONE, Ranks
-from core.request import RISES, TICKS, Config, Request, candidates
+from core.request import TICKS, Config, Request, candidates
 from core.study import Axis, Manifest, ModelCard, StoredRecipe, StudyWriter
-from core.sweep import Swept, sweep
-from core.swept import outputs_table, points_table, scores_table
+from core.sweep import Given, Swept, sweep
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedModel
 
 DEVICE_SHARE: Final = 0.9  # of a CUDA device's memory that is planned with
 MASS: Final = Axis("mass", "curvature mass kept")
-CONVENTION: Final = (
-    "Factors: sums over all counted positions of a aᵀ and g gᵀ, g the gradient of the summed loss, "
-    "labels sampled from the model; the last token of a window does not count. Perplexity: "
-    "exp(mean token loss) over windows kept from the factors."
-)
+KFAC: Final = "kfac"  # the one recipe, and its method
 
 
 class Stages(Protocol):
@@ -73,7 +65,7 @@ def survey(
     Interrupted while the factors are collected, it goes on from `request.checkpoint` when it is
     called again. Raises HillshadeError, with a sentence that says what to do, before anything is
     computed where the output folder exists or cannot be written, and for a missing model or
-    tokenizer and texts that are missing, empty or too short.
+    tokenizer and data that are missing, empty or too little.
     """
     if request.out.exists():
         raise HillshadeError(f"{request.out} already exists; name a folder that does not.")
@@ -85,53 +77,42 @@ def survey(
 
 def assist(request: Request, ranks: Ranks, again: Config | None = None) -> None:
     """What a rank that does not lead does: its share of the factors and eigendecompositions."""
-    model, tokenizer, projections = _loaded(request, again)
-    _, sample, _ = _read(request, model, tokenizer, again)
-    factors = _collected(request, model, sample, projections, ranks)
+    model, data, projections = _loaded(request, again)
+    factors = _collected(request, model, data, projections, ranks)
     bases(factors, projections, ranks=ranks)
     factors.gathered(ranks)
 
 
 def _loaded(
-    request: Request, again: Config | None
-) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, tuple[Projection, ...]]:
-    model, tokenizer = load_to_work(
-        request.model, download=request.download, remote_code=request.remote_code
-    )
-    if again is not None:
-        again.require_model(model)
-    return model, tokenizer, request.projections(model)
-
-
-def _read(
-    request: Request,
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    again: Config | None,
-) -> tuple[Sequence[textfile.Window], list[textfile.Window], Exam]:
-    """All windows, the factor sample, and what is asked."""
-    context = request.window(model)
-    windows = textfile.read_windows(request.texts, tokenizer, context, request.tokens)
-    if again is not None:
-        require_same_text(windows, again.data_digest, request.texts)
-    return windows, *_parted(request, windows, tokenizer, context)
+    request: Request, again: Config | None, stages: Stages | None = None
+) -> tuple[PreTrainedModel, Data[Any], tuple[Projection, ...]]:
+    with _part(stages, "loading the model"):
+        model, processor = load(request)
+        if again is not None:
+            again.require_model(model)
+        projections = request.projections(model)
+    with _part(stages, f"reading the {request.kind}") as show:
+        data = read_data(request, model, processor, show)
+        if again is not None:
+            request.require_same(data.digest, again.data_digest)
+    return model, data, projections
 
 
 def _collected(
     request: Request,
     model: PreTrainedModel,
-    sample: Sequence[textfile.Window],
+    data: Data[Given],
     projections: Sequence[Projection],
     ranks: Ranks,
     show: Callable[..., None] | None = None,
 ) -> Factors:
     return collect(
         model,
-        sample,
+        data.sample,
         projections,
         seed=request.seed,
-        batch_size=batch_of(model, request.window(model)),
-        passes=_passes(request, model, projections, ranks),
+        batch_size=batch_of(model, data.width),
+        passes=_passes(request, model, data, projections, ranks),
         checkpoint=Checkpoint(request.checkpoint),
         ranks=ranks,
         progress=show,
@@ -139,7 +120,11 @@ def _collected(
 
 
 def _passes(
-    request: Request, model: PreTrainedModel, projections: Sequence[Projection], ranks: Ranks
+    request: Request,
+    model: PreTrainedModel,
+    data: Data[Given],
+    projections: Sequence[Projection],
+    ranks: Ranks,
 ) -> tuple[tuple[Projection, ...], ...] | None:
     """All projections at once, or as many as fit the CUDA device; their sums leave it pass by pass.
 
@@ -153,72 +138,62 @@ def _passes(
     )
     weights = sum(p.numel() * p.element_size() for p in model.parameters())
     room = int(DEVICE_SHARE * torch.cuda.mem_get_info()[1]) - weights
-    return passes(skeleton, projections, request.window(model), ranks.least(room))
+    return passes(skeleton, projections, data.width, ranks.least(room), data.shape)
+
+
+def _part(stages: Stages | None, name: str) -> AbstractContextManager[Callable[..., None] | None]:
+    """A part that is told by the rank that leads."""
+    return nullcontext(None) if stages is None else stages.part(name)
 
 
 def _survey(
     request: Request, stages: Stages, writer: StudyWriter, ranks: Ranks, again: Config | None
 ) -> Path:
-    with stages.part("loading the model"):
-        model, tokenizer, projections = _loaded(request, again)
-    with stages.part("reading the text"):
-        windows, sample, exam = _read(request, model, tokenizer, again)
-        original = exam.ask(model)  # before the long work: what cannot be read is said now
+    model, data, projections = _loaded(request, again, stages)
+    original = data.exam.ask(model)  # before the long work: what cannot be read is said now
     with stages.part("factors") as show:
-        factors = _collected(request, model, sample, projections, ranks, show)
+        factors = _collected(request, model, data, projections, ranks, show)
     with stages.part("eigendecompositions") as show:
         made = bases(factors, projections, progress=show, ranks=ranks)
         factors = factors.gathered(ranks)
     edited: tuple[Projection, ...] = projections
     setting: float | None = None
-    if exam.items:
+    if data.chooses:
         with stages.part("choosing projections") as show:
-            edited, setting = _chosen(model, made, projections, exam, original, show)
+            edited, setting = _chosen(model, made, projections, data, original, show)
     with stages.part("sweep") as show:
         swept = sweep(
-            [Editor(model, made, edited, "kfac")],
-            exam,
+            [Editor(model, made, edited, KFAC)],
+            data.exam,
             original,
             settings=() if setting is None else (setting,),
-            rises=RISES,
+            rises=data.rises,
             most=TICKS,
             progress=show,
         )
     with stages.part("writing"):
         recipe = _recipe(edited, setting, swept)
-        _write(writer, exam.items, swept, made, factors, tokenizer)
-        return writer.finish(_manifest(request, model, windows, factors, exam, recipe))
-
-
-def _parted(
-    request: Request,
-    windows: Sequence[textfile.Window],
-    tokenizer: PreTrainedTokenizerBase,
-    context: int,
-) -> tuple[list[textfile.Window], Exam]:
-    """The factor sample, and what is asked."""
-    sample, (to_choose, to_report) = kept_back(windows, context, request.seed)
-    items: list[Item] = []
-    if request.strings is not None:
-        items = strings.read_strings(request.strings, tokenizer, request.seed)
-    return sample, Exam(tuple(items), tuple(to_choose), tuple(to_report))
+        _write(writer, data, swept, made, factors)
+        return writer.finish(_manifest(request, model, data, factors, recipe))
 
 
 def _chosen(
     model: PreTrainedModel,
     made: dict[str, Basis],
     projections: Sequence[Projection],
-    exam: Exam,
-    original: Answers,
+    data: Data[Given],
+    original: Given,
     show: Callable[..., None],
 ) -> tuple[tuple[Projection, ...], float | None]:
     """Projections and setting from the choosing half; all of them where no cut costs so little."""
     try:
         best = choose(
             candidates(projections),
-            lambda some: Editor(model, made, some, "kfac"),
-            exam,
+            lambda some: Editor(model, made, some, KFAC),
+            data.exam,
             original,
+            rise=data.tolerance,
+            aim=data.aim,
             progress=show,
         ).best
     except NoCandidateError:
@@ -227,11 +202,11 @@ def _chosen(
 
 
 def _recipe(
-    projections: Sequence[Projection], setting: float | None, swept: Swept[Answers]
+    projections: Sequence[Projection], setting: float | None, swept: Swept[Given]
 ) -> StoredRecipe:
     return StoredRecipe(
-        id="kfac",
-        method="kfac",
+        id=KFAC,
+        method=KFAC,
         title="K-FAC",
         layers=tuple(sorted({p.layer for p in projections})),
         kinds=tuple(dict.fromkeys(p.kind for p in projections)),
@@ -247,16 +222,12 @@ def _recipe(
 
 def _write(
     writer: StudyWriter,
-    items: Sequence[Item],
-    swept: Swept[Answers],
+    data: Data[Given],
+    swept: Swept[Given],
     made: dict[str, Basis],
     factors: Factors,
-    tokenizer: PreTrainedTokenizerBase,
 ) -> None:
-    writer.items(items)
-    writer.table("points", points_table("kfac", swept))
-    writer.table("scores", scores_table("kfac", swept))
-    writer.table("outputs", outputs_table("kfac", swept, lambda ids: str(tokenizer.decode([*ids]))))
+    data.write(writer, KFAC, swept)
     writer.spectra({name: (basis.lam, basis.mu) for name, basis in made.items()})
     save_bases(writer.heavy("basis.safetensors"), made)
     factors.save(writer.heavy("factors.safetensors"))
@@ -265,12 +236,10 @@ def _write(
 def _manifest(
     request: Request,
     model: PreTrainedModel,
-    windows: Sequence[textfile.Window],
+    data: Data[Given],
     factors: Factors,
-    exam: Exam,
     recipe: StoredRecipe,
 ) -> Manifest:
-    fresh = (*exam.fresh_choose, *exam.fresh_report)
     local = Path(request.model)
     return Manifest(
         model=ModelCard(
@@ -279,16 +248,10 @@ def _manifest(
             architecture=type(model).__name__,
             parameters=model.num_parameters(),
         ),
-        data_digest=textfile.digest(windows),
-        counts={
-            "factor positions": factors.count,
-            "windows": len(windows),
-            "windows kept from the factors": len(fresh),
-            "tokens kept from the factors": sum(map(len, fresh)),
-            "memorized strings": len(exam.items),
-        },
+        data_digest=data.digest,
+        counts={"factor positions": factors.count, **data.counts},
         labels="sampled",
-        convention=CONVENTION,
+        convention=data.convention,
         seed=request.seed,
         versions={"python": platform.python_version()}
         | {name: metadata.version(name) for name in ("torch", "transformers", "numpy")},

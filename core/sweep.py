@@ -31,6 +31,7 @@ from core.edit import Editor, EditReport
 from core.errors import HillshadeError
 from core.exam import Judgement
 from core.intervals import Estimate
+from core.items import Split
 
 Progress = Callable[[int, int, str], None]
 
@@ -70,12 +71,12 @@ class Asks(Protocol[Given]):
         """All answers of a model."""
         ...
 
-    def cost(self, model: PreTrainedModel, original: Given) -> Estimate:
-        """The cost alone, on the choosing half."""
+    def cost(self, model: PreTrainedModel, original: Given, split: Split = "choose") -> Estimate:
+        """The cost alone, on one half."""
         ...
 
-    def judge(self, model: PreTrainedModel, original: Given) -> Judgement:
-        """What a setting is chosen by, on the choosing half."""
+    def judge(self, model: PreTrainedModel, original: Given, split: Split = "choose") -> Judgement:
+        """What a setting is chosen by, on the choosing half; the other only reports."""
         ...
 
     def narrowed(self) -> Asks[Given]:

@@ -99,17 +99,20 @@ def measured(study: Study) -> Measured:
 
 @st.cache_resource(show_spinner=False, max_entries=2)
 def _model(_study: Study, key: str) -> tuple[Any, Any]:
-    from core.model import load_model, load_tokenizer, source_of
+    from core.model import load_model, load_processor, source_of
 
     del key
     source = source_of(_study)
     model = load_model(source)
     Study.open(_study.path, model)  # refuses weights other than the study's
-    return model, load_tokenizer(source)
+    return model, load_processor(source, model)
 
 
 def model_of(study: Study) -> tuple[Any, Any]:
-    """The shared model and tokenizer; refused when the weights are not those of the study."""
+    """The shared model and its tokenizer, or how images are prepared for it.
+
+    Refused when the weights are not those of the study.
+    """
     return _model(study, study_key(study))
 
 

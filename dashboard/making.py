@@ -32,6 +32,7 @@ NICENESS = 10  # pages come first
 PARTS = {
     "loading the model": 0.0,
     "reading the text": 0.03,
+    "reading the images": 0.03,
     "factors": 0.06,
     "eigendecompositions": 0.35,
     "choosing projections": 0.45,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -17,7 +16,7 @@ from dashboard.making import Job, maker
 from dashboard.studies_sections import plain, show_study
 
 _FORECAST = "hillshade_forecast"
-_FIELDS = ("model", "texts", "strings", "layers", "kinds", "tokens", "context", "out")
+_FIELDS = ("model", "data", "known", "layers", "kinds", "tokens", "context", "most", "out")
 
 
 def show() -> None:
@@ -39,19 +38,26 @@ def show() -> None:
 
 def _form() -> bool:
     st.markdown(
-        "From a causal language model in a folder (or one of the Hugging Face hub that was "
-        "downloaded before) and a text file, both on the machine that serves this page. With "
-        "strings that the model recites, layers and threshold are chosen too and recall is shown."
+        "From a language model and a text file, or from an image classifier and a folder of "
+        "images, one sub-folder a class. The model lies in a folder (or is one of the Hugging Face "
+        "hub that was downloaded before), all on the machine that serves this page. With what is "
+        "known to be memorized, strings or wrong labels, layers and threshold are chosen too."
     )
     with st.form("make-study", border=False):
         left, right = st.columns(2, gap="large")
         with left:
             _field("model", "Model", "Folder or hub id", "/data/models/OLMo-2-1124-7B")
-            _field("texts", "Text file", "UTF-8, or .jsonl of texts or token ids", "texts.txt")
             _field(
-                "strings",
-                "Memorized strings (optional)",
-                ".jsonl of prefix and suffix",
+                "data",
+                "Text file, or folder of images",
+                "UTF-8, or .jsonl of texts or token ids; or a folder with one sub-folder a class",
+                "texts.txt",
+            )
+            _field(
+                "known",
+                "Memorized strings, or labels (optional)",
+                ".jsonl of prefix and suffix; of images a .csv of file,label,true, where no "
+                "labels.csv lies in the folder",
                 "strings.jsonl",
             )
             _field("out", "Name or folder of the study", f"A name goes to {loading.OWN}", "mine")
@@ -60,6 +66,7 @@ def _form() -> bool:
             _field("kinds", "Maps", "Of gate,up,down; empty for all", "all")
             _field("tokens", "Tokens at most", "Empty reads the whole text", "all")
             _field("context", "Tokens a window", "Empty for 512, or the model's limit", "512")
+            _field("most", "Images at most", "Empty reads all images of a folder", "all")
         return st.form_submit_button("Estimate what it takes")
 
 
@@ -72,29 +79,36 @@ def _field(name: str, label: str, about: str, example: str) -> None:
 def _request(asked: bool) -> Request | None:
     """What the form asks for, or None where nothing was typed; a fault is said."""
     typed = {name: str(st.session_state.get(f"make-{name}") or "").strip() for name in _FIELDS}
-    if not (typed["model"] or typed["texts"]):
+    if not (typed["model"] or typed["data"]):
         if asked:
-            st.error("Name a model and a text file first.")
+            st.error("Name a model and a text file or an image folder first.")
         return None
     try:
-        if not typed["model"] or not typed["texts"]:
-            raise HillshadeError("Name both a model and a text file.")
+        if not typed["model"] or not typed["data"]:
+            raise HillshadeError("Name both a model and a text file or an image folder.")
         out = Path(typed["out"] or "mine").expanduser()
         return make_request(
             typed["model"],
-            Path(typed["texts"]).expanduser().resolve(),
             out if out.is_absolute() else loading.OWN / out,
-            Path(typed["strings"]).expanduser().resolve() if typed["strings"] else None,
             typed["layers"],
             typed["kinds"],
-            _whole("Tokens at most", typed["tokens"]),
-            _whole("Tokens a window", typed["context"]),
-            0,
-            False,
+            tokens=_whole("Tokens at most", typed["tokens"]),
+            context=_whole("Tokens a window", typed["context"]),
+            most=_whole("Images at most", typed["most"]),
+            **_data(typed["data"], typed["known"]),
         )
     except HillshadeError as error:
         st.error(str(error))
         return None
+
+
+def _data(data: str, known: str) -> dict[str, Path | None]:
+    """What is read, and what is known of it: of a folder, images and labels."""
+    place = Path(data).expanduser().resolve()
+    beside = Path(known).expanduser().resolve() if known else None
+    if place.is_dir():
+        return {"texts": None, "images": place, "labels": beside}
+    return {"texts": place, "strings": beside}
 
 
 def _whole(label: str, text: str) -> int | None:
@@ -174,12 +188,7 @@ def _on_a_server(request: Request | None) -> None:
     if request is None:
         request = Request("allenai/OLMo-2-1124-7B", Path("texts.txt"), Path("mine"),
                           layers=(23, 24, 25), kinds=("gate", "up"))  # fmt: skip
-    there = replace(
-        request,
-        texts=Path(request.texts.name),
-        strings=Path(request.strings.name) if request.strings else None,
-        out=Path(request.out.name),
-    )
+    there = request.at(Path())
     lines = (
         there.estimate_command,
         there.command,

@@ -161,19 +161,13 @@ def take_along(view: View) -> None:
         if not study.has_heavy:
             st.info("This study came without its eigenvectors, so no edit can be written from it.")
             return
-        if view.measured.images:
-            st.info(
-                "Of an image classifier no edited model is written from this page. In Python, "
-                "`core.edit.Editor` makes it from the model and the study's bases at this mass."
-            )
-            return
         with st.container(horizontal=True):
             if exports.downloadable(study):
                 _download("Edited model, for transformers", "edited.zip",
                           partial(exports.model, view), "application/zip")  # fmt: skip
             _download("Recipe and kept pairs", f"{recipe.id}.zip",
                       partial(exports.recipe, view), "application/zip")  # fmt: skip
-            if recipe.method == "kfac":
+            if recipe.method == "kfac" and not view.measured.images:
                 _download("The paper's layers-json", f"{recipe.id}-layers.json",
                           partial(exports.layers, view), "application/json")  # fmt: skip
         if not exports.downloadable(study):

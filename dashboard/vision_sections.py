@@ -103,6 +103,8 @@ def numbers(view: View) -> None:
 
 def claims(view: View) -> None:
     """What was claimed before measuring, at this threshold and over the stored trainings."""
+    if view.study.acceptance is None:  # of one's own model nothing was claimed
+        return
     seeds = _trainings(view)
     described = label_claims.claims(view.measured, view.recipe, view.tick, seeds)
     blocks.figure(described, draw_estimates.forest(described, view.theme), described.table())
@@ -141,6 +143,8 @@ def controls(view: View) -> None:
     chosen = [(known[name], known[name].title) for name in CONTROLS if name in known]
     wanted = view.measured.cost(view.recipe).value[view.tick]
     described = clean.frontier(view.measured, chosen, wanted)
+    if not described.panels[0].lines:
+        return
     blocks.figure(described, draw_estimates.lines(described, view.theme), described.table())
     tolerance = tolerated(
         chosen,

@@ -1,11 +1,11 @@
-"""`hillshade estimate` and `hillshade collect`: a study of a model and a text of one's own."""
+"""`hillshade estimate` and `hillshade collect`: a study of a model and data of one's own."""
 
 from __future__ import annotations
 
 import signal
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -18,7 +18,20 @@ if TYPE_CHECKING:
 _MODEL = typer.Argument(help="Folder of a transformers model, or its hub id.")
 _TEXTS = typer.Option(help="Text in UTF-8, .jsonl of texts or ids, or hf:NAME:SPLIT:COLUMN.")
 Model = Annotated[str, _MODEL]
-Texts = Annotated[Path, _TEXTS]
+Texts = Annotated[Path | None, _TEXTS]
+ImageFolder = Annotated[
+    Path | None,
+    typer.Option(help="Of an image classifier: a folder, one sub-folder a class."),
+]
+ImageLabels = Annotated[
+    Path | None,
+    typer.Option(help="Labels of images, .csv of file,label,true; else labels.csv in the folder."),
+]
+Most = Annotated[int | None, typer.Option(help="Read so many images at most.")]
+Positions = Annotated[
+    Literal["all", "cls"] | None,
+    typer.Option(help="Of an image that count: all by default, or its class token alone."),
+]
 Strings = Annotated[
     Path | None, typer.Option(help="Memorized strings, .jsonl of prefix and suffix.")
 ]
@@ -43,12 +56,16 @@ RemoteCode = Annotated[
 
 def estimate(
     model: Model,
-    texts: Texts,
+    texts: Texts = None,
+    images: ImageFolder = None,
     strings: Strings = None,
+    labels: ImageLabels = None,
     layers: Layers = None,
     kinds: Kinds = None,
     tokens: Tokens = None,
     context: Context = None,
+    most: Most = None,
+    positions: Positions = None,
     json_: Json = False,
     remote_code: RemoteCode = False,
 ) -> None:
@@ -56,9 +73,12 @@ def estimate(
     from core.request import forecast
 
     here = Path()
+    if texts is None and images is None:
+        raise typer.BadParameter("--texts or --images is needed.")
     request = make_request(
-        model, texts, here, strings, layers, kinds, tokens, context, 0, remote_code
-    )
+        model, here, layers, kinds, texts=texts, images=images, strings=strings, labels=labels,
+        tokens=tokens, context=context, most=most, positions=positions, remote_code=remote_code,
+    )  # fmt: skip
     found = forecast(request)
     if json_:
         say(**found.as_dict())
@@ -70,12 +90,16 @@ def estimate(
 def collect(
     out: Annotated[Path, typer.Option(help="New folder for the study.")],
     model: Annotated[str | None, _MODEL] = None,
-    texts: Annotated[Path | None, _TEXTS] = None,
+    texts: Texts = None,
+    images: ImageFolder = None,
     strings: Strings = None,
+    labels: ImageLabels = None,
     layers: Layers = None,
     kinds: Kinds = None,
     tokens: Tokens = None,
     context: Context = None,
+    most: Most = None,
+    positions: Positions = None,
     seed: Seed = 0,
     config: Annotated[
         Path | None,
@@ -84,10 +108,10 @@ def collect(
     json_: Json = False,
     remote_code: RemoteCode = False,
 ) -> None:
-    """Collect factors of a model on a text and store a study; `estimate` tells what it takes.
+    """Collect factors of a model on texts or images and store a study; first `estimate` it.
 
-    With --config a study is made again with its own options; model, text and strings are looked for
-    where they lay then, or where MODEL, --texts and --strings say that they lie now.
+    With --config a study is made again with its own options; model and data are looked for where
+    they lay then, or where MODEL, --texts, --strings, --images and --labels say that they lie now.
 
     Interrupted, the same command goes on where it was. Under torchrun or accelerate launch all
     processes share the work: torchrun --nproc-per-node 8 -m core.cli collect …
@@ -97,22 +121,24 @@ def collect(
     from core.survey import assist, survey
 
     again = None
+    places = {"texts": texts, "strings": strings, "images": images, "labels": labels}
+    options = {"tokens": tokens, "context": context, "most": most, "positions": positions}
     if config is not None:
-        if (layers, kinds, tokens, context, seed) != (None, None, None, None, 0):
+        if seed or any(value is not None for value in (layers, kinds, *options.values())):
             raise HillshadeError(
-                f"{config} says itself what is collected; leave out --layers, --kinds, --tokens, "
-                "--context and --seed."
+                f"{config} says itself what is collected; leave out --layers, --kinds, --seed, "
+                f"{', '.join(f'--{name}' for name in options)}."
             )
         again = Config.read(config)
-        given = {"model": model, "texts": texts, "strings": strings}
-        places = {name: place for name, place in given.items() if place is not None}
+        moved = {"model": model} | places
+        given = {name: place for name, place in moved.items() if place is not None}
         # code of others runs only where it is asked for now
-        request = Request.from_plain(again.request, out, **places, remote_code=remote_code)
-    elif model is None or texts is None:
-        raise typer.BadParameter("MODEL and --texts are needed, or --config.")
+        request = Request.from_plain(again.request, out, **given, remote_code=remote_code)
+    elif model is None or (texts is None and images is None):
+        raise typer.BadParameter("MODEL and --texts or --images are needed, or --config.")
     else:
         request = make_request(
-            model, texts, out, strings, layers, kinds, tokens, context, seed, remote_code
+            model, out, layers, kinds, seed=seed, remote_code=remote_code, **places, **options
         )
     signal.signal(signal.SIGTERM, stop)  # as Ctrl-C: whatever is half-written is removed
     try:
@@ -133,31 +159,17 @@ def collect(
 
 
 def make_request(
-    model: str,
-    texts: Path,
-    out: Path,
-    strings: Path | None,
-    layers: str | None,
-    kinds: str | None,
-    tokens: int | None,
-    context: int | None,
-    seed: int,
-    remote_code: bool,
+    model: str, out: Path, layers: str | None, kinds: str | None, **options: Any
 ) -> Request:
-    """The request of these options, as a person types them."""
+    """The request of these options, as a person types them; `options` as `Request` names them."""
     from core.request import Request
 
     return Request(
         model=model,
-        texts=texts,
         out=out,
-        strings=strings,
         layers=numbers(layers) if layers else None,
         kinds=words(kinds) if kinds else None,
-        tokens=tokens,
-        context=context,
-        seed=seed,
-        remote_code=remote_code,
+        **options,
     )
 
 

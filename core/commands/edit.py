@@ -97,7 +97,7 @@ def edit(
             write_recipe(save_recipe, made.recipe, made.kept)
     if layers_json:
         write_text(layers_json, layers + "\n")
-    export.save_model(made.model, opened.tokenizer, save)
+    export.save_model(made.model, opened.processor, save)
     if json_:
         say(**_as_dict(made.report, save))
     else:

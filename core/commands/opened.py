@@ -6,28 +6,53 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from core.errors import HillshadeError
+
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from core.edit import Editor
     from core.items import Item
+    from core.model import Processor
+    from core.preparation import Preparation
     from core.projection import Projection
     from core.study import Study
 
 
 @dataclass(frozen=True)
 class Opened:
-    """A study, its model and tokenizer, and the projections that its recipes touch."""
+    """A study, its model, what lies beside it, and the projections that its recipes touch."""
 
     study: Study
     model: PreTrainedModel
-    tokenizer: PreTrainedTokenizerBase
+    processor: Processor
     projections: tuple[Projection, ...]
+
+    @property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """HillshadeError where the study is of images."""
+        from transformers import PreTrainedTokenizerBase
+
+        if isinstance(self.processor, PreTrainedTokenizerBase):
+            return self.processor
+        raise HillshadeError(
+            f"{self.study.path} is a study of an image classifier, which reads no text; name one "
+            "of a language model."
+        )
+
+    @property
+    def preparation(self) -> Preparation:
+        """How images are prepared; HillshadeError where the study is of texts."""
+        from core.preparation import Preparation
+
+        if isinstance(self.processor, Preparation):
+            return self.processor
+        raise HillshadeError(f"{self.study.path} is a study of a language model; give it texts.")
 
 
 def open_study(folder: Path, recipe_id: str | None = None) -> Opened:
     """Open a study with its model; HillshadeError for another model, or a recipe it has not."""
-    from core.model import load_model, load_tokenizer, source_of
+    from core.model import load_model, load_processor, source_of
     from core.projection import named
     from core.study import Study
 
@@ -38,7 +63,7 @@ def open_study(folder: Path, recipe_id: str | None = None) -> Opened:
     model = load_model(source)
     study = Study.open(folder, model)  # refuses weights other than the study's
     projections = named(model, {name for r in study.recipes for name in r.projections})
-    return Opened(study, model, load_tokenizer(source), projections)
+    return Opened(study, model, load_processor(source, model), projections)
 
 
 def editor_of(opened: Opened, recipe_id: str, *, pooled: bool = False) -> Editor[PreTrainedModel]:

@@ -13,13 +13,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from core.commands.collect import Json, stop
+from core.commands.collect import ImageLabels, Json, stop
+from core.commands.exams import require_none
 from core.commands.opened import Opened, editor_of, open_study, strings_of
 from core.commands.progress import say, stages
 from core.errors import HillshadeError
 from core.places import require_new_file, write_text
 
 if TYPE_CHECKING:
+    from core.images import Image
+    from core.items import Item
     from core.landscape.directions import Ray
     from core.landscape.lanczos import Matrix
     from core.landscape.spec import Compass, RaySpec
@@ -44,6 +47,11 @@ def slice_(
     fresh: Annotated[
         Path | None, typer.Option(help="Fresh text to read; else what the study kept back.")
     ] = None,
+    images: Annotated[
+        Path | None,
+        typer.Option(help="Of an image classifier: a folder to read; else the study's, to report."),
+    ] = None,
+    labels: ImageLabels = None,
     reach: Annotated[
         float, typer.Option(help="To either side: of the norm of W, or of the whole edit.")
     ] = 0.3,
@@ -51,10 +59,11 @@ def slice_(
     most: Annotated[int, typer.Option(min=1, help="Texts of a group at most.")] = 24,
     json_: Json = False,
 ) -> None:
-    """Read the loss and the recall of texts along a direction, or on the plane of two.
+    """Read the loss and the recall of texts or images along a direction, or on the plane of two.
 
     Beside the true loss stand its slope, K-FAC's curvature and the exact one (GGN). hessian and ggn
-    are the sharpest directions of the fresh text.
+    are the sharpest directions of the fresh text, or of images of the other half. ITEM is a string
+    or an image.
     """
     require_new_file(out, ".json", ".csv")
     if len(along) not in (1, 2):
@@ -71,13 +80,19 @@ def slice_(
         bases = {name: opened.study.basis(name) for name in opened.study.spectra()}
         names = {f"{p.layer}.{p.kind}": p.name for p in named(opened.model, bases)}
         wanted = [_spec(text, names) for text in along]
-    with parts.part("reading the texts"):
-        items = strings_of(opened, strings)[:most]
-        texts, plain = _texts(opened, items, fresh, most)
+    shown = opened.study.pictures is not None
+    with parts.part(f"reading the {'images' if shown else 'texts'}"):
+        items: Sequence[Item | Image]
+        if shown:
+            require_none("texts", strings=strings, fresh=fresh)
+            items, texts, plain = _images(opened, images, labels, most)
+        else:
+            require_none("images", images=images, labels=labels)
+            items, texts, plain = _texts(opened, strings, fresh, most)
     compass = Compass(
         opened.model,
         bases,
-        opened.study.item_list() if strings is None else items,
+        items,
         lambda recipe, setting: editor_of(opened, recipe).at(setting)[0],
     )
     with parts.part("directions") as show:
@@ -185,19 +200,44 @@ def _spec(text: str, names: dict[str, str]) -> RaySpec | tuple[Matrix, str]:
 
 
 def _texts(
-    opened: Opened, items: Sequence[Any], fresh: Path | None, most: int
-) -> tuple[Texts, Texts]:
-    """All texts that are read, and the fresh ones for sharpest directions, which are others."""
+    opened: Opened, strings: Path | None, fresh: Path | None, most: int
+) -> tuple[Sequence[Item], Texts, Texts]:
+    """Items to name, all texts that are read, and others, fresh ones, for sharpest directions."""
     from core.fresh import fresh_of
     from core.landscape.texts import Texts
 
+    items = strings_of(opened, strings)[:most]
     choose, report = fresh_of(
         fresh, opened.study, opened.model, opened.tokenizer, opened.study.manifest.seed
     )
     texts = Texts.of_sequences(report[:most])
     if items:
         texts = Texts.of_items(items) + texts
-    return texts, Texts.of_sequences(choose[:most], "other fresh")
+    known = opened.study.item_list() if strings is None else items
+    return known, texts, Texts.of_sequences(choose[:most], "other fresh")
+
+
+def _images(
+    opened: Opened, folder: Path | None, labels: Path | None, most: int
+) -> tuple[Sequence[Image], Texts, Texts]:
+    """The same of a classifier: images of the reporting half by group, and some of the other."""
+    from core.imagedata import asked_of
+    from core.images import HELD_OUT, RIGHT, WRONG
+    from core.landscape.texts import Texts
+
+    found = asked_of(
+        folder, labels, opened.study, opened.model, opened.preparation, opened.study.manifest.seed
+    )
+    halves = [
+        [i for g in (WRONG, RIGHT, HELD_OUT) for i in _some(found, g, split, most)]
+        for split in ("report", "choose")
+    ]
+    report, choose = map(Texts.of_images, halves)
+    return found, report, choose
+
+
+def _some(images: Sequence[Image], group: str, split: str, most: int) -> list[Image]:
+    return [image for image in images if (image.group, image.split) == (group, split)][:most]
 
 
 def _ray(

@@ -7,22 +7,33 @@ import signal
 from collections.abc import Callable, Sequence
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from core.commands.collect import Context, Json, Model, RemoteCode, Seed, numbers, stop, words
+from core.commands.collect import (
+    Context,
+    ImageLabels,
+    Json,
+    Model,
+    RemoteCode,
+    Seed,
+    numbers,
+    stop,
+    words,
+)
+from core.commands.exams import Wanted
 from core.commands.progress import say, stages
 from core.errors import HillshadeError
 from core.places import require_new_file, write_text
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedModel
 
     from core.basis import Basis
     from core.choose import Trial
     from core.contest import Contest
-    from core.items import Item
+    from core.model import Processor
     from core.projection import Projection
     from core.study import Study
 
@@ -42,6 +53,11 @@ def sweep(
     fresh: Annotated[
         Path | None, typer.Option(help="Text that no factor saw; the study's by default.")
     ] = None,
+    images: Annotated[
+        Path | None,
+        typer.Option(help="Of an image classifier: a folder to ask; the study's by default."),
+    ] = None,
+    labels: ImageLabels = None,
     probes: Annotated[
         Path | None, typer.Option(help="Questions with answers (.jsonl) that are to stay right.")
     ] = None,
@@ -57,8 +73,9 @@ def sweep(
     ] = None,
     methods: Annotated[str, typer.Option(help="Such as kfac,svd,magnitude,random.")] = "kfac",
     tolerance: Annotated[
-        float, typer.Option(help="Rise of fresh-text perplexity that may be paid.")
-    ] = 0.01,
+        float | None,
+        typer.Option(help="Rise of perplexity (.01) or loss of accuracy (.03) that may be paid."),
+    ] = None,
     context: Context = None,
     seed: Seed = 0,
     json_: Json = False,
@@ -75,43 +92,46 @@ def sweep(
         raise HillshadeError("Eigenvectors come from --study or from --factors; give one of them.")
     tried = words(methods)
     settings = None if masses is None else _settings(masses)
-    if not 0.0 < tolerance < 10.0:
+    if tolerance is not None and not 0.0 < tolerance < 10.0:
         raise HillshadeError(
             f"A rise of perplexity of {tolerance} is no tolerance; try 0.01 for 1 %."
         )
     _require_methods(tried)
-    from core.contest import contest
+    from core import contest, image_exam
     from core.edit import Editor
-    from core.exam import Exam
-    from core.fresh import fresh_of
-    from core.model import load_to_work
+    from core.model import is_classifier, load_classifier_to_work, load_to_work
+    from core.request import RISES
     from core.study import Study
 
     signal.signal(signal.SIGTERM, stop)
     parts = stages(json_)
+    where = {"download": not Path(model).exists(), "remote_code": remote_code}
+    shown = is_classifier(model, **where)
+    wanted = Wanted(strings, probes, fresh, context, images, labels)
     with parts.part("loading the model"):
-        loaded, tokenizer = load_to_work(
-            model, download=not Path(model).exists(), remote_code=remote_code
-        )
+        loaded: PreTrainedModel
+        processor: Processor
+        if shown:
+            loaded, processor = load_classifier_to_work(model, **where)
+        else:
+            loaded, processor = load_to_work(model, **where)
         opened = None if study is None else Study.open(study, loaded)
     with parts.part("eigenvectors") as show:
         made = _bases(opened, factors, loaded, show)
-    with parts.part("reading the text"):
+    with parts.part(f"reading the {'images' if shown else 'text'}"):
         candidates = _candidates(loaded, made, layers, kinds)
-        items = _items(opened, strings, probes, tokenizer, seed)
-        exam = Exam(tuple(items), *map(tuple, fresh_of(
-            fresh, opened, loaded, tokenizer, seed, context
-        )))  # fmt: skip
+        exam: Any = wanted.exam(opened, loaded, processor, seed)
         original = exam.ask(loaded)
     with parts.part("sweep") as show:
-        found = contest(
+        found = contest.contest(
             tried,
             candidates,
             lambda method, some, seed: Editor(loaded, made, some, method, seed),
             exam,
             original,
             loaded,
-            rise=tolerance,
+            rise=tolerance or (image_exam.RISES if shown else RISES)[-1],
+            aim=image_exam.AIM if shown else contest.AIM,
             settings=settings,
             progress=show,
         )
@@ -119,19 +139,23 @@ def sweep(
     if json_:
         say(saved=str(out.resolve()), **found.plain())
     else:
-        typer.echo("\n".join(table(found)))
+        typer.echo("\n".join(table(found, IMAGES if shown else STRINGS)))
         typer.echo(f"Every trial is in {out}.")
 
 
-def table(found: Contest) -> list[str]:
+STRINGS = ("strings", "of perplexity", "perplexity", "strict", "loose", "weakest ability")
+IMAGES = ("wrong labels", "of clean accuracy", "1 + lost", "wrong said", "true not said")
+
+
+def table(found: Contest, words: Sequence[str] = STRINGS) -> list[str]:
     """What the reporting half says of each method's best trial, as lines."""
+    asked, of_cost, *measures = words
     lines = [
-        f"On the reporting half, {found.unedited.recall.n} strings; chosen on the other half "
-        f"within {found.rise:.2%} of perplexity.",
-        _row("method", "layers", "projections", "setting", "perplexity", "strict", "loose",
-             "weakest ability"),
-        _row("unedited", "", "", "", "x 1.0000", *_measured([found.unedited])),
-    ]  # fmt: skip
+        f"On the reporting half, {found.unedited.recall.n} {asked}; chosen on the other half "
+        f"within {found.rise:.2%} {of_cost}.",
+        _row("method", "layers", "projections", "setting", *measures),
+        _row("unedited", "", "", "", "x 1.0000", *_measured([found.unedited], measures)),
+    ]
     for contender in found.contenders:
         best = contender.best
         if best is None:
@@ -139,7 +163,7 @@ def table(found: Contest) -> list[str]:
             continue
         ratio = sum(trial.ratio.value for trial in contender.reported) / len(contender.reported)
         where = ",".join(map(str, best.layers)), ",".join(best.kinds), f"{best.setting:.6g}"
-        measured = _measured(contender.reported)
+        measured = _measured(contender.reported, measures)
         lines.append(_row(contender.method, *where, f"x {ratio:.4f}", *measured))
     winner = found.winner
     if winner is not None and winner.best is not None:
@@ -155,11 +179,12 @@ def _row(*cells: str) -> str:
     return "".join(f"{cell:<14}" for cell in cells).rstrip()
 
 
-def _measured(trials: Sequence[Trial]) -> tuple[str, str, str]:
-    """Strict and loose recall and the weakest ability, means over the seeds."""
+def _measured(trials: Sequence[Trial], measures: Sequence[str]) -> tuple[str, ...]:
+    """Strict and loose recall and the weakest ability, means over the seeds; as many as asked."""
     numbers = [[t.recall.value, t.loose.value, t.weakest()] for t in trials]
     strict, loose, weakest = (sum(column) / len(column) for column in zip(*numbers, strict=True))
-    return f"{strict:.3f}", f"{loose:.3f}", f"{weakest:.3f}" if trials[0].abilities else "-"
+    cells = f"{strict:.3f}", f"{loose:.3f}", f"{weakest:.3f}" if trials[0].abilities else "-"
+    return cells[: len(measures) - 1]  # the first is the cost
 
 
 def _settings(text: str) -> tuple[float, ...]:
@@ -215,26 +240,3 @@ def _candidates(
     some = [numbers(text) for text in layers] if layers else [None]
     which = [words(text) for text in kinds] if kinds else [None]
     return [select(there, *one) for one in product(some, which)]
-
-
-def _items(
-    study: Study | None,
-    strings: Path | None,
-    probes: Path | None,
-    tokenizer: PreTrainedTokenizerBase,
-    seed: int,
-) -> list[Item]:
-    from core.questions import read_probes
-    from core.strings import read_strings
-
-    items: list[Item] = []
-    if strings is not None:
-        items = read_strings(strings, tokenizer, seed)
-    elif study is not None:
-        items = list(study.item_list())
-    if not any(item.kind == "memory" for item in items):
-        raise HillshadeError("No memorized strings are known here; give --strings FILE.")
-    if probes is not None:
-        items = [item for item in items if item.kind == "memory"]
-        items += read_probes(probes, tokenizer, seed)
-    return items

@@ -20,10 +20,10 @@ from sklearn.datasets import load_digits
 from torch import Tensor
 from torch.nn import functional
 
-from core.imagefile import Preparation
 from core.images import Image
 from core.items import Split
 from core.pictures import Pictures
+from core.preparation import Preparation
 
 CLASSES: Final = 10
 SIDE: Final = 8

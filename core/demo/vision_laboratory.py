@@ -15,14 +15,12 @@ from core.demo.laboratory import SEEDS as DRAWS
 from core.demo.reported import Finished
 from core.edit import Editor
 from core.factors import collect
-from core.image_exam import ImageAnswers, ImageExam
+from core.image_exam import AIM, RISES, ImageAnswers, ImageExam
 from core.images import Images
 from core.projection import ATTENTION_KINDS, Projection, find_projections, named, select
 from core.sweep import Point, Swept, sweep
 
 SEED: Final = 0
-RISES: Final = (0.01, 0.03)  # accuracy lost on rightly labelled images, where methods are compared
-AIM: Final = 0.05  # share of wrong labels that counts as gone
 MLP: Final = ("up", "down")
 PLACES: Final = (
     ((0, 1, 2), (*MLP, *ATTENTION_KINDS)),

@@ -118,6 +118,8 @@ def labels_finding(
     kept = _right(
         (("rightly labelled images", clean), ("images kept from training", held_out)), tick
     )
+    if not reproduced.known:
+        return Finding("No wrong label is known here, so only what a cut costs is shown.", kept)
     if not math.isfinite(reproduced.value[tick]):
         return Finding("How many wrong labels are said here was not measured.", kept)
     said = _share(reproduced, tick)
@@ -134,11 +136,11 @@ def _forgotten(reproduced: Track, tick: int) -> str:
         return "The wrong labels are forgotten"
     if high < HALF * before:
         return "Most wrong labels are forgotten"
+    told = high < reproduced.low[0]
     if low <= HALF * before:
-        return "About half of the wrong labels are forgotten"
-    if high < reproduced.low[0]:
-        return "Some wrong labels are forgotten"
-    return "The wrong labels hold"
+        few = "These are too few wrong labels to tell how many are forgotten"
+        return "About half of the wrong labels are forgotten" if told else few
+    return "Some wrong labels are forgotten" if told else "The wrong labels hold"
 
 
 def _true_labels(recovered: Track, tick: int) -> str:

@@ -99,6 +99,10 @@ def story(study: Measured, recipe: StoredRecipe, tick: int) -> Story:
     return Story(axis, curves, said(found, another, axis, tick), findings)
 
 
+_PARTS = (
+    "The first three shares add up to all wrongly labelled images of the half that no setting was "
+    "chosen on; the others are the share that is right. "
+)
 _HOW = (
     "From left to right more is cut. Each point is a stored setting; lines only join them. Bands "
     "are 95 % intervals over images; for edits with random draws they span all stored draws."
@@ -117,6 +121,7 @@ def said(found: Mapping[str, Track], another: Track, axis: Axis, tick: int) -> S
     """Wrong label, true label, or another; and what stays right."""
     shares = {key: found[key] for key in OF_WRONG} | {ANOTHER: another}
     shares |= {key: found[key] for key in OF_OTHERS if found[key].known}
+    shares = {key: track for key, track in shares.items() if track.known}
     bars = tuple(
         Bar(key, style(key).name, t.value, t.low, t.high, t.value, None, None)
         for key, t in shares.items()
@@ -129,9 +134,8 @@ def said(found: Mapping[str, Track], another: Track, axis: Axis, tick: int) -> S
         bars=bars,
         counts=tuple(track.n for track in shares.values()),
         how=(
-            "The first three shares add up to all wrongly labelled images of the half that no "
-            "setting was chosen on; the others are the share that is right. Low and high are 95 % "
-            "intervals."
+            (_PARTS if OF_WRONG[0] in shares else "Of the half that no setting was chosen on. ")
+            + "Low and high are 95 % intervals."
         ),
         alt=f"At this threshold: {listed}.",
     )
@@ -140,25 +144,26 @@ def said(found: Mapping[str, Track], another: Track, axis: Axis, tick: int) -> S
 def full_curves(study: Measured, recipe: StoredRecipe, tick: int) -> Curves:
     """Every measure over the threshold, what was right on an axis of its own."""
     found = tracks(study, recipe)
-    at = {key: track.value[tick] for key, track in found.items()}
+    at = {key: track.value[tick] for key, track in found.items() if track.known}
     floor = _floor([found[key] for key in OF_OTHERS], recipe)
     ticks: Ticks = tuple((floor + (1.0 - floor) * k / 5, _short(floor + (1.0 - floor) * k / 5))
                          for k in range(6))  # fmt: skip
+    panels = (
+        Panel("Wrongly labelled", "share", (0.0, 1.0), SHARES, _lines(found, OF_WRONG), 0.5),
+        Panel("Right", "share", (floor, 1.0), ticks, _lines(found, OF_OTHERS), 0.5),
+    )
     return Curves(
         id="curves",
         title="Everything over the threshold",
         axis=axis_of(recipe),
-        panels=(
-            Panel("Wrongly labelled", "share", (0.0, 1.0), SHARES, _lines(found, OF_WRONG), 0.5),
-            Panel("Right", "share", (floor, 1.0), ticks, _lines(found, OF_OTHERS), 0.5),
-        ),
+        panels=tuple(panel for panel in panels if panel.series),
         how=(
             f"{_HOW} The lower axis begins at {_short(floor)}, so that small changes show; what "
             "falls lower leaves it."
         ),
         alt=(
             f"At {setting(recipe.ticks[tick])} ({recipe.axis.label}): "
-            + listing([f"{style(key).name.lower()} {percent(at[key])}" for key in MEASURES])
+            + listing([f"{style(key).name.lower()} {percent(at[key])}" for key in at])
             + "."
         ),
     )

@@ -127,7 +127,7 @@ def test_a_full_disk_is_said_and_leaves_nothing(
 @pytest.mark.parametrize(
     ("name", "late"),
     [
-        ("collect", "core.survey.points_table"),
+        ("collect", "core.textdata.points_table"),
         ("sweep", "core.contest.best_of"),
         ("slice", "core.landscape.summary.ggn_along"),
         ("edit", "transformers.PreTrainedTokenizerBase.save_pretrained"),

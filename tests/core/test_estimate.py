@@ -16,15 +16,18 @@ from core.basis import bases, save_bases
 from core.errors import HillshadeError
 from core.estimate import EIGEN_FLOPS, Forecast, Speed, Work, batch_of, estimate, passes
 from core.factors import collect
+from core.images import Images
 from core.model import load_skeleton
 from core.projection import Projection, find_projections, select
+from core.samples import positions_of
 from tests.tiny import tiny
+from tests.vision import POSITIONS, classifier, images
 
 SPEED = Speed("a test", products=1e9, eigen=1e8)
 CONTEXT, WINDOWS = 24, 6
 
 
-def forecast(model: PreTrainedModel, layers: list[int], **changes: int) -> Forecast:
+def forecast(model: PreTrainedModel, layers: list[int], **changes: Any) -> Forecast:
     work = Work(tokens=CONTEXT * WINDOWS, context=CONTEXT, models=0, asked=0)
     weightless: Any = model  # its .to is typed as if it took no device
     return estimate(
@@ -39,19 +42,22 @@ def chosen(model: PreTrainedModel, layers: list[int]) -> tuple[Projection, ...]:
     return select(find_projections(model), layers)
 
 
-@pytest.mark.parametrize("family", ["olmo2", "gpt2"])
 @pytest.mark.parametrize("first", [0, 1])
+@pytest.mark.parametrize("family", ["olmo2", "gpt2", "vit", "beit"])
 def test_operations_and_bytes_are_those_of_the_real_pass(family: str, first: int) -> None:
-    model = tiny(family, torch.float32)
+    of_images = family in ("vit", "beit")
+    model = classifier(family, torch.float32) if of_images else tiny(family, torch.float32)
     model.config._attn_implementation = "eager"  # every product is one the counter knows
     layers = list(range(first, model.config.num_hidden_layers))
     texts = [[(7 * i + 3 * n) % 23 for i in range(CONTEXT)] for n in range(WINDOWS)]
+    data = Images(images(WINDOWS), "all") if of_images else texts
+    width = POSITIONS if of_images else CONTEXT
     kept: dict[int, torch.Tensor] = {}
     weights = {p.untyped_storage().data_ptr() for p in model.parameters()}
 
     def keep(tensor: torch.Tensor) -> torch.Tensor:
         storage = tensor.untyped_storage()
-        square = tuple(tensor.shape[-2:]) == (CONTEXT, CONTEXT)
+        square = tuple(tensor.shape[-2:]) == (width, width)
         if storage.data_ptr() not in weights and tensor.is_floating_point() and not square:
             kept[storage.data_ptr()] = tensor
         return tensor
@@ -60,11 +66,16 @@ def test_operations_and_bytes_are_those_of_the_real_pass(family: str, first: int
         FlopCounterMode(display=False) as counter,
         torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor),
     ):
-        collect(model, texts, chosen(model, layers), batch_size=WINDOWS)
+        collect(model, data, chosen(model, layers), batch_size=WINDOWS)
     # (The sums are made in place, which the counter does not know: only the passes are counted.)
     real = counter.get_total_flops()
+    if of_images:  # one image was run alone before, to see its positions
+        with FlopCounterMode(display=False) as counter:
+            assert positions_of(model, images(1)[0]) == width
+        real -= counter.get_total_flops()
     bytes_ = sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
-    found = forecast(model, layers)
+    size: dict[str, Any] = {"tokens": width * WINDOWS, "context": width}
+    found = forecast(model, layers, **size, image=(1, 8, 8) if of_images else None)
     assert found.flops["reading"] == pytest.approx(real, rel=0.03)
     assert found.memory["activations of a batch"] == pytest.approx(bytes_, rel=0.35)
 

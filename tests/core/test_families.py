@@ -46,7 +46,7 @@ def test_the_commands_make_an_edit_that_is_the_same_when_read_again(
     documents = [{"input_ids": window} for window in windows]
     for place, entries in zip(places[1:], (documents, strings), strict=True):
         place.write_text("".join(json.dumps(entry) + "\n" for entry in entries))
-    monkeypatch.setattr("core.survey.RISES", ())  # their bisections take the longest
+    monkeypatch.setattr("core.textdata.TextData.rises", ())  # their bisections take the longest
     source, texts, lines = map(str, places)
     study, saved, out = (str(tmp_path / name) for name in ("study", "edited", "sweep.json"))
     chosen = ["--layers", "1", "--kinds", ",".join(kinds)]

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from core.errors import HillshadeError
-from core.imagefile import Preparation
 from core.pictures import UNKNOWN, Pictures
+from core.preparation import Preparation
 
 GREY = Preparation(1, (4, 6), None, 2, 1 / 255, (0.25,), (0.5,))
 COLOUR = Preparation(3, (4, 6), None, 2, 1 / 255, (0.1, 0.2, 0.3), (1.0, 0.5, 0.25))

@@ -160,8 +160,8 @@ def test_a_study_is_estimated_made_and_shown(
 ) -> None:
     at = open_page(monkeypatch, study_path, "studies")
     press(at, "Estimate what it takes")
-    assert at.error[0].value == "Name a model and a text file first."
-    fill(at, model=str(tmp_path / "nowhere"), texts=str(source / "texts.txt"))
+    assert at.error[0].value == "Name a model and a text file or an image folder first."
+    fill(at, model=str(tmp_path / "nowhere"), data=str(source / "texts.txt"))
     press(at, "Estimate what it takes")
     assert "No model of transformers" in at.error[0].value
     fill(at, model=str(source / "model"), layers="1", context="24", out="mine")

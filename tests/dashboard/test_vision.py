@@ -254,6 +254,12 @@ def test_the_finding_follows_the_interval(after: tuple[float, float, float], hea
     assert "Not told apart from before" in found.rest
 
 
+def test_of_few_wrong_labels_nothing_is_said_that_their_interval_leaves_open() -> None:
+    six = _track((1.0, 0.61, 1.0), (5 / 6, 0.44, 0.97))
+    found = labels_finding(1, six, _track((0, 0, 0), (0, 0, 0.39)), STAYS, STAYS)
+    assert found.head.startswith("These are too few wrong labels to tell how many are forgotten: ")
+
+
 def test_what_is_claimed_and_false_reads_so(images: Study) -> None:
     fallen = _track(BEFORE, (0.7, 0.6, 0.78))
     risen = _track((0.8, 0.75, 0.85), (0.95, 0.9, 0.98))

@@ -15,10 +15,10 @@ from core.demo import classifier, digits, vision, vision_laboratory, vision_obse
 from core.demo.digits import VisionConfig
 from core.edit import Editor
 from core.image_exam import ImageAnswers
-from core.imagefile import load_preparation
 from core.images import HELD_OUT, RIGHT, WRONG, Image
 from core.inspection import holdings, inspection
 from core.model import load_model, source_of
+from core.preparation import load_preparation
 from core.projection import named
 from core.study import Study
 

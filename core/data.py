@@ -1,0 +1,114 @@
+"""What a study reads and asks: texts of a language model, or images of a classifier.
+
+Collecting, decomposing, choosing, sweeping and storing are the same for both (`core.survey`); what
+differs is one object, made by `read_data`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from core.imagedata import read_image_data
+from core.images import Images
+from core.model import load_classifier_to_work, load_to_work
+from core.sweep import Asks, Given, Swept
+from core.textdata import read_text_data
+from core.textfile import Window
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from core.model import Processor
+    from core.preparation import Preparation
+    from core.request import Request
+    from core.study import StudyWriter
+
+
+class Data(Protocol[Given]):
+    """What is read and asked, complete in memory."""
+
+    @property
+    def sample(self) -> Sequence[Window] | Images:
+        """What factors are collected on, and nothing is asked of."""
+        ...
+
+    @property
+    def exam(self) -> Asks[Given]:
+        """What every edited model is asked."""
+        ...
+
+    @property
+    def width(self) -> int:
+        """Hidden positions of a window, at most, or of an image."""
+        ...
+
+    @property
+    def shape(self) -> tuple[int, ...] | None:
+        """(C, H, W) of an image; None of texts."""
+        ...
+
+    @property
+    def rises(self) -> tuple[float, ...]:
+        """Costs at which settings are stored."""
+        ...
+
+    @property
+    def tolerance(self) -> float:
+        """Cost within which a setting is chosen."""
+        ...
+
+    @property
+    def aim(self) -> float:
+        """Recall that counts as gone."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """Identity of all that was read."""
+        ...
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """How much it is, for the manifest."""
+        ...
+
+    @property
+    def convention(self) -> str:
+        """How factors and cost are counted, for the manifest."""
+        ...
+
+    @property
+    def chooses(self) -> bool:
+        """Whether anything is known to be memorized, by which a setting can be chosen."""
+        ...
+
+    def write(self, writer: StudyWriter, recipe: str, swept: Swept[Given]) -> None:
+        """Store what was asked and answered: items, points, scores and outputs."""
+        ...
+
+
+def load(request: Request) -> tuple[PreTrainedModel, Processor]:
+    """The model to work on, and its tokenizer or how images are prepared for it.
+
+    HillshadeError for a model that is missing or of the other kind.
+    """
+    options = {"download": request.download, "remote_code": request.remote_code}
+    if request.images is not None:
+        return load_classifier_to_work(request.model, **options)
+    return load_to_work(request.model, **options)
+
+
+def read_data(
+    request: Request,
+    model: PreTrainedModel,
+    processor: Processor,
+    progress: Callable[[int, int], None] | None = None,
+) -> Data[Any]:
+    """What the request names; HillshadeError for what is missing, too little or unreadable.
+
+    `progress(done, total)` counts images.
+    """
+    if request.images is not None:
+        return read_image_data(request, model, cast("Preparation", processor), progress)
+    return read_text_data(request, model, cast("PreTrainedTokenizerBase", processor))

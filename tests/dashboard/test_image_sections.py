@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import streamlit as st
+from scipy.stats import t
 from streamlit.testing.v1 import AppTest
 
 from core.images import HELD_OUT, RIGHT
@@ -209,7 +210,7 @@ def test_the_gain_is_paired_image_by_image(images: Study) -> None:
     changes = [float(rows[id_, tick]) - float(rows[id_, 0]) for id_ in held]
     assert set(changes) == {-1.0, 0.0, 1.0}
     assert found.value == pytest.approx(np.mean(changes)) and found.n == 20
-    half = 1.959963984540054 * np.std(changes, ddof=1) / math.sqrt(20)
+    half = t.ppf(0.975, 19) * np.std(changes, ddof=1) / math.sqrt(20)
     assert found.high - found.value == pytest.approx(half)
     none = images.outputs[images.outputs["item"].isin(set(wrongly_labelled()))]
     assert label_gain.paired(none, images.items, recipe, tick) is None
@@ -224,7 +225,7 @@ def test_the_gain_is_told_over_images_and_over_trainings(images: Study, theme: A
     assert sure.alt.endswith("Of the trainings alone it holds in 2.")
     rows = sure.table().set_index("of")
     assert rows.loc["Mean of the 3", sure.x.title] == pytest.approx(3.0)
-    spread = 1.959963984540054 * np.std([1.0, 3.0, 5.0], ddof=1) / math.sqrt(3)
+    spread = t.ppf(0.975, 2) * np.std([1.0, 3.0, 5.0], ddof=1) / math.sqrt(3)
     assert rows.loc["Mean of the 3", "high"] == pytest.approx(3.0 + spread, rel=1e-4)
     assert rows.loc["Training 1", "claim"] == "? undecided"
     drawing = draw_estimates.forest(sure, theme)

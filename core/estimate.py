@@ -4,23 +4,23 @@ Counted, not guessed: shapes and parameters of the model built without weights (
 multiplications of one window's forward and backward pass and the bytes that its backward pass
 keeps (both by running that window on the meta device), and
 
-    factor sums           2 d² operations a position and matrix, 4 d² bytes
-    eigendecompositions   10 d³ operations in float64, about 7 copies of 8 d² bytes
+    factor sums           d (d + 1) operations a position and matrix on the processor, more in
+                          panels elsewhere (`core.sums`); 4 d² bytes
+    eigendecompositions   10 d³ operations in float64, 6 copies of 8 d² bytes
     an edited model       2 p q (p + q) operations a projection, and the tokens it is asked
 
-with d running over the inputs (gate and up share one) and outputs of the chosen projections. Time
-is operations over a speed measured on this machine, as a range: the lower end is all of that speed,
-the upper end what small matrices, softmax and memory leave of it. Of several phases
-the one with most memory counts.
+with d running over the inputs (gate and up share one) and outputs of the chosen projections. Where
+the sums of all layers do not fit a CUDA device, the text is read several times (`passes`), and each
+pass is counted. Time is operations over a speed measured on this machine, as a range: the lower end
+is all of that speed, the upper end what small matrices, softmax and memory leave of it. Of several
+phases the one with most memory counts.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import shutil
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -33,25 +33,18 @@ from transformers import PreTrainedModel
 from core.batches import BATCH_LOGITS, BATCH_TOKENS
 from core.errors import HillshadeError
 from core.head import CHUNK
+from core.machine import EIGEN_FLOPS, Speed, free_disk, free_memory
 from core.projection import ATTENTION_KINDS, Projection
+from core.sums import operations
 
 LEAST_SHARE = 0.2  # of the measured speed that a whole collection reaches at least
-EIGEN_FLOPS = 10  # times d³, of one eigendecomposition
-EIGEN_COPIES = 7  # of the covariance in float64: itself, LAPACK's work, vectors, residual
-DRAW_BYTES = 28  # a logit of a chunk: itself, and three float64 copies while labels are drawn
+EIGEN_COPIES = 6  # of the covariance in float64: itself, LAPACK's work, vectors, residual
+DRAW_BYTES = 20  # a logit of a chunk: itself, and two float64 copies while labels are drawn
+HOLES = 0.3  # of a batch's tensors, that malloc leaves unused between them (seen: 0.25 to 0.37)
+DEVICE_SHARE = 0.9  # of a CUDA device's memory that is planned with
 LOGIT_COPIES = 5  # of all logits where an edited model is asked: theirs, float32, log-softmax, work
 PROGRAM = 500_000_000  # bytes of Python with torch and transformers loaded
-_PROBE = 768  # rows and columns of the measured products
-_EIGEN_PROBE = 384
-
-
-@dataclass(frozen=True)
-class Speed:
-    """Operations a second, measured: float32 products where the model runs, float64 eigh."""
-
-    device: str
-    products: float
-    eigen: float
+_PROCESSOR = torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -73,23 +66,30 @@ class Work:
 class Forecast:
     """Memory, time and disk of one collection.
 
+    passes   layers of each pass over the text, in order; one pass where all sums fit
+    batch    windows at a time; fewer where memory runs out
     memory   bytes by part; `peak` is the largest phase: reading a batch, decomposing, editing
+    on_device  of a CUDA device in its largest phase, which `peak` then leaves out; 0 without one
     flops    operations by part
     seconds  (low, high), see the module's text
     disk     bytes by file
+    checkpoint  bytes beside them while factors are collected, from the first minute on, at most
     """
 
     architecture: str
     parameters: int
     projections: int
+    passes: tuple[tuple[int, ...], ...]
     batch: int
     work: Work
     speed: Speed
     memory: Mapping[str, int]
     peak: int
+    on_device: int
     flops: Mapping[str, int]
     seconds: tuple[float, float]
     disk: Mapping[str, int]
+    checkpoint: int
 
     def as_dict(self) -> dict[str, Any]:
         """As plain values, for JSON."""
@@ -101,21 +101,27 @@ class Forecast:
         low, high = self.seconds
         room = free_memory()
         has = "" if room is None else f", {_bytes(room)} free here"
-        parts = ", ".join(f"{name} {_bytes(size)}" for name, size in self.memory.items())
+        parts = ", ".join(f"{name} {_bytes(size)}" for name, size in self.memory.items() if size)
+        layers = max(map(len, self.passes))
+        all_of = "all" if len(self.passes) == 1 else "at most"
+        beside = f" and {_bytes(self.on_device)} of the device" if self.on_device else ""
         return [
             ("model", f"{self.architecture}, {self.parameters:,} weights"),
             ("reads", f"{self.work.tokens:,} tokens in windows of {self.work.context}, "
-                      f"{self.projections} projections, {self.batch} windows a pass"),
-            ("memory", f"about {_bytes(self.peak)}{has}"),
+                      f"{self.projections} projections"),
+            ("passes", f"{len(self.passes)} over the text, {all_of} {layers} "
+                       f"layer{'s' * (layers > 1)} in one, {self.batch} windows a batch"),
+            ("memory", f"about {_bytes(self.peak)}{has}{beside}"),
             ("of it", parts),
             ("time", f"{_duration(low)} to {_duration(high)} on {self.speed.device} at "
                      f"{self.speed.products / 1e9:.3g} GFLOP/s"),
-            ("disk", f"{_bytes(sum(self.disk.values()))}, {_bytes(free_disk(folder))} free here"),
+            ("disk", f"{_bytes(sum(self.disk.values()))}, {_bytes(free_disk(folder))} free here; "
+                     f"a checkpoint of up to {_bytes(self.checkpoint)} meanwhile"),
         ]  # fmt: skip
 
 
 def batch_of(model: PreTrainedModel, context: int) -> int:
-    """Windows a pass: 32, or fewer so that their logits stay below a gigabyte."""
+    """Windows a batch: 32, or fewer so that their logits stay below a gigabyte."""
     return max(1, min(32, BATCH_LOGITS // (_embedding(model).shape[0] * context)))
 
 
@@ -149,57 +155,91 @@ def passes(
     return tuple(map(tuple, groups))
 
 
-def estimate(
-    model: PreTrainedModel, projections: Sequence[Projection], work: Work, speed: Speed
-) -> Forecast:
-    """The forecast for `projections` of `model`, which lies on the meta device.
+def room_beside(weights: int) -> int:
+    """Bytes of the CUDA device that are planned with, beside so many of weights.
 
+    Of its whole memory and not of what is free now, so that an interrupted run plans the same.
+    """
+    return int(DEVICE_SHARE * torch.cuda.mem_get_info()[1]) - weights
+
+
+def estimate(
+    model: PreTrainedModel,
+    projections: Sequence[Projection],
+    work: Work,
+    speed: Speed,
+    groups: Sequence[Sequence[Projection]] | None = None,
+    where: torch.device = _PROCESSOR,
+) -> Forecast:
+    """The forecast for `projections` of `model`, which lies on the meta device, read on `where`.
+
+    groups  the passes (`passes`); None for one. The number format of the model is that of its rows.
     Runs one window of `work.context` tokens through a meta model: a second or a few. Raises
     nothing of its own; a model that cannot be run so is one that `core.projection` refuses.
     """
     context, vocabulary = work.context, _embedding(model).shape[0]
     batch = min(batch_of(model, context), math.ceil(work.tokens / context))
-    forward, through, kept = _one_window(model, projections, context)
+    window = _one_window(model, context)
+    groups = [projections] if groups is None else groups
+    alone = where.type == "cpu"
     sides = _sides(projections)
     squares = sum(d * d for d in sides)
     entries = sum(p.out_features * p.in_features for p in projections)
+    size = sum(p.numel() for p in model.parameters())
+    format_ = _embedding(model).dtype
+    kept = window.kept(projections) * batch
+    # and the gradient to what is read
+    logits = DRAW_BYTES * min(CHUNK, batch * context * vocabulary)
+    logits += 2 * format_.itemsize * batch * context * _embedding(model).shape[1]
     memory = {
         "program": PROGRAM,
-        "weights": sum(p.numel() for p in model.parameters()) * 4,
-        "activations of a batch": kept * batch,
-        "logits of a chunk": DRAW_BYTES * min(CHUNK, batch * context * vocabulary)
-        + 4 * 2 * batch * context * _embedding(model).shape[1],  # and the gradient to what is read
+        "weights": 4 * size,
+        "weights rounded": 0 if format_ == torch.float32 else format_.itemsize * size,
+        "activations of a batch": kept,
+        "logits of a chunk": logits,
+        "holes between them": round(HOLES * (kept + logits)) if alone else 0,
+        "sums of a pass": 4 * max(sum(d * d for d in _sides(group)) for group in groups),
         "factor sums": 4 * squares,
         "eigenvectors": 4 * squares,
         "a decomposition": 8 * EIGEN_COPIES * max(sides) ** 2,
         "edited weights": 4 * 3 * entries,  # C, the masked C and W'
         "logits asked": 4 * LOGIT_COPIES * min(BATCH_TOKENS * vocabulary, BATCH_LOGITS),
     }
-    reading = ("program", "weights", "activations of a batch", "logits of a chunk", "factor sums")
-    solving = ("program", "weights", "factor sums", "eigenvectors", "a decomposition")
-    editing = (
-        "program", "weights", "factor sums", "eigenvectors", "edited weights", "logits asked",
+    reading = (
+        "weights", "weights rounded", "activations of a batch", "logits of a chunk",
+        "holes between them", "sums of a pass",
     )  # fmt: skip
-    phases = (reading, solving, editing) if work.models else (reading, solving)
-    peak = max(sum(memory[name] for name in phase) for phase in phases)
+    solving = ("factor sums", "eigenvectors", "a decomposition")
+    editing = ("weights", "eigenvectors", "edited weights", "logits asked")
+    on_device = (reading, editing) if work.models else (reading,)
+    here: tuple[tuple[str, ...], ...] = (("weights",), solving)  # the weights on their way there
+    if alone:
+        here = (reading, ("weights", *solving))
+        here += (("factor sums", *editing),) if work.models else ()
+
+    def most(phases: Sequence[tuple[str, ...]]) -> int:
+        return max(sum(memory[name] for name in phase) for phase in phases)
+
     cuts = 2 * sum(p.out_features * p.in_features * sum(p.shape) for p in projections)
     flops = {
-        "reading": through * work.tokens // context,
-        "factor sums": 2 * squares * work.tokens,
+        "reading": sum(map(window.through, groups)) * work.tokens // context,
+        "factor sums": sum(operations(d, where) for d in sides) * work.tokens,
         "eigendecompositions": EIGEN_FLOPS * sum(d**3 for d in sides),
-        "edited models": work.models * (cuts + forward * work.asked // context),
+        "edited models": work.models * (cuts + window.forward * work.asked // context),
     }
     solve = flops["eigendecompositions"] / speed.eigen
     rest = sum(n for name, n in flops.items() if name != "eigendecompositions") / speed.products
     return Forecast(
         architecture=type(model).__name__,
-        parameters=sum(p.numel() for p in model.parameters()),
+        parameters=size,
         projections=len(projections),
+        passes=tuple(tuple(sorted({p.layer for p in group})) for group in groups),
         batch=batch,
         work=work,
         speed=speed,
         memory=memory,
-        peak=peak,
+        peak=PROGRAM + most(here),
+        on_device=0 if alone else most(on_device),
         flops=flops,
         seconds=(solve + rest, 2 * solve + rest / LEAST_SHARE),
         disk={
@@ -207,36 +247,8 @@ def estimate(
             "factors.safetensors": 4 * sum(d * (d + 1) // 2 for d in sides),
             "spectra.safetensors": 8 * sum(sum(p.shape) for p in projections),
         },
+        checkpoint=memory["factor sums"] + memory["sums of a pass"],  # the last until the next
     )
-
-
-def measured_speed(where: torch.device) -> Speed:
-    """Speed of this machine now, in about a second; best of three, so that others matter less."""
-    a = torch.randn(_PROBE, _PROBE, device=where)
-    square = torch.randn(_EIGEN_PROBE, _EIGEN_PROBE, dtype=torch.float64)
-    square = square @ square.T
-    products = _best(lambda: a @ a, where)
-    eigen = _best(lambda: torch.linalg.eigh(square), torch.device("cpu"))
-    name = torch.cuda.get_device_name(where) if where.type == "cuda" else "the processor"
-    return Speed(name, 2 * _PROBE**3 / products, EIGEN_FLOPS * _EIGEN_PROBE**3 / eigen)
-
-
-def free_memory() -> int | None:
-    """Bytes of memory that programs can still have, or None where the system does not say."""
-    try:
-        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    return None
-
-
-def free_disk(folder: Path) -> int:
-    """Bytes free where `folder` lies or will lie."""
-    folder = folder.resolve()
-    there = next(place for place in (folder, *folder.parents) if place.exists())
-    return shutil.disk_usage(there).free
 
 
 def _sides(projections: Sequence[Projection]) -> list[int]:
@@ -245,17 +257,49 @@ def _sides(projections: Sequence[Projection]) -> list[int]:
     return [*inputs.values(), *(p.out_features for p in projections)]
 
 
-def _one_window(
-    model: PreTrainedModel, projections: Sequence[Projection], context: int
-) -> tuple[int, int, int]:
-    """Operations forward, forward and backward to the lowest chosen map, and bytes kept for it.
+@dataclass(frozen=True)
+class _Window:
+    """One window through all layers: operations, and bytes kept for the backward pass.
 
-    Run over all layers from the embeddings up and divided evenly among them; the backward pass of
-    the output head costs what its forward pass does. Attention is counted dense, as it is run; its
-    probabilities, which no fused kernel keeps, are left out of the bytes.
+    forward, head, block  operations of a forward pass, of the output head, and of the backward pass
+                          of one layer; saved  bytes of all layers
     """
-    width = _embedding(model).shape[1]
-    embedded = torch.zeros(1, context, width, device="meta", requires_grad=True)
+
+    layers: int
+    context: int
+    forward: int
+    head: int
+    block: float
+    saved: int
+
+    def through(self, projections: Sequence[Projection]) -> int:
+        """Operations forward, and backward to the lowest of these projections.
+
+        The backward pass of the output head costs what its forward pass does. In the lowest block
+        it ends at gate and up, above which only the map down lies; or runs through nearly all of
+        it, where attention is chosen.
+        """
+        lowest = min(p.layer for p in projections)
+        last = [p for p in projections if p.layer == lowest and p.kind != "down"]
+        end = 2 * self.context * last[0].out_features * last[0].in_features if last else 0.0
+        end = self.block if any(p.kind in ATTENTION_KINDS for p in last) else end
+        return round(self.forward + self.head + (self.layers - lowest - 1) * self.block + end)
+
+    def kept(self, projections: Sequence[Projection]) -> int:
+        """Bytes kept for a backward pass to the lowest of these projections."""
+        lowest = min(p.layer for p in projections)
+        return self.saved * (self.layers - lowest) // self.layers
+
+
+def _one_window(model: PreTrainedModel, context: int) -> _Window:
+    """Run over all layers from the embeddings up, and divided evenly among them.
+
+    Attention is counted dense, as it is run; its probabilities, which no fused kernel keeps, are
+    left out of the bytes.
+    """
+    weight = _embedding(model)
+    embedded = torch.zeros(1, context, weight.shape[1], dtype=weight.dtype, device="meta")
+    embedded.requires_grad_(True)
     seen: dict[int, Tensor] = {}
     weights = {p.untyped_storage()._cdata for p in model.parameters()}
 
@@ -274,34 +318,15 @@ def _one_window(
         logits.sum().backward()
         both = counter.get_total_flops()
     layers = int(model.config.num_hidden_layers)
-    lowest = min(p.layer for p in projections)
     head = 2 * context * logits.shape[-1] * embedded.shape[-1]
-    block = (both - forward - head) / layers
-    # In the lowest block it ends at gate and up, above which only the map down lies; or runs
-    # through nearly all of it, where attention is chosen.
-    last = [p for p in projections if p.layer == lowest and p.kind != "down"]
-    end = 2 * context * last[0].out_features * last[0].in_features if last else 0.0
-    end = block if any(p.kind in ATTENTION_KINDS for p in last) else end
-    through = round(forward + head + (layers - lowest - 1) * block + end)
-    kept = sum(tensor.untyped_storage().nbytes() for tensor in seen.values())
-    return forward, through, kept * (layers - lowest) // layers
+    saved = sum(tensor.untyped_storage().nbytes() for tensor in seen.values())
+    return _Window(layers, context, forward, head, (both - forward - head) / layers, saved)
 
 
 def _embedding(model: PreTrainedModel) -> Tensor:
     weight = model.get_input_embeddings().weight
     assert isinstance(weight, Tensor)
     return weight
-
-
-def _best(run: Callable[[], object], where: torch.device) -> float:
-    seconds = []
-    for _ in range(4):
-        start = time.perf_counter()
-        run()
-        if where.type == "cuda":
-            torch.cuda.synchronize(where)
-        seconds.append(time.perf_counter() - start)
-    return min(seconds[1:])
 
 
 def _bytes(size: float) -> str:

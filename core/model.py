@@ -85,7 +85,7 @@ def load_skeleton(
     config = _read(AutoConfig, source, download, trust_remote_code=remote_code)
     try:
         with torch.device("meta"):
-            model = _kind(config).from_config(config, trust_remote_code=remote_code)
+            model = _kind(config).from_config(config, trust_remote_code=remote_code).float()
     except (ValueError, ImportError) as error:
         raise _unreadable(source, error) from error
     return cast("PreTrainedModel", model.eval().requires_grad_(False))

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from core.errors import HillshadeError
-from core.estimate import Forecast, Work, estimate, measured_speed
+from core.estimate import Forecast, Work, estimate, passes, room_beside
 from core.hub import of_hub
+from core.machine import measured_speed
 from core.manifest import MANIFEST, read_json
 from core.model import device, load_skeleton, load_tokenizer
 from core.projection import ATTENTION_KINDS, Projection, find_projections, select, weight_digest
@@ -185,7 +186,11 @@ def forecast(request: Request) -> Forecast:
     strings = count_tokens(request.strings, tokenizer) if request.strings else 0
     context = request.window(skeleton)
     work = request.work(tokens, context, strings, len(candidates(projections)))
-    return estimate(skeleton, projections, work, measured_speed(device()))
+    where, groups = device(), None
+    if where.type == "cuda":
+        weights = 4 * sum(p.numel() for p in skeleton.parameters())
+        groups = passes(skeleton, projections, context, room_beside(weights))
+    return estimate(skeleton, projections, work, measured_speed(where), groups, where)
 
 
 def window_of(model: PreTrainedModel, context: int | None = None) -> int:

@@ -22,15 +22,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
-import torch
-
 from core import strings, textfile
 from core.basis import Basis, bases, save_bases
 from core.checkpoint import Checkpoint
 from core.choose import NoCandidateError, choose
 from core.edit import Editor
 from core.errors import HillshadeError
-from core.estimate import batch_of, passes
+from core.estimate import batch_of, passes, room_beside
 from core.exam import Answers, Exam
 from core.factors import Factors, collect
 from core.fresh import kept_back, require_same_text
@@ -47,7 +45,6 @@ from core.swept import outputs_table, points_table, scores_table
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-DEVICE_SHARE: Final = 0.9  # of a CUDA device's memory that is planned with
 MASS: Final = Axis("mass", "curvature mass kept")
 CONVENTION: Final = (
     "Factors: sums over all counted positions of a aᵀ and g gᵀ, g the gradient of the summed loss, "
@@ -143,8 +140,7 @@ def _passes(
 ) -> tuple[tuple[Projection, ...], ...] | None:
     """All projections at once, or as many as fit the CUDA device; their sums leave it pass by pass.
 
-    Not on the processor, where all sums end in the same memory. Planned with the device's whole
-    memory and not with what is free now, so that an interrupted run plans the same again.
+    Not on the processor, where all sums end in the same memory.
     """
     if device().type != "cuda":
         return None
@@ -152,8 +148,8 @@ def _passes(
         request.model, download=request.download, remote_code=request.remote_code
     )
     weights = sum(p.numel() * p.element_size() for p in model.parameters())
-    room = int(DEVICE_SHARE * torch.cuda.mem_get_info()[1]) - weights
-    return passes(skeleton, projections, request.window(model), ranks.least(room))
+    room = ranks.least(room_beside(weights))
+    return passes(skeleton, projections, request.window(model), room)
 
 
 def _survey(

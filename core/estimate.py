@@ -179,15 +179,15 @@ def estimate(
     """
     context, vocabulary = work.context, _embedding(model).shape[0]
     batch = min(batch_of(model, context), math.ceil(work.tokens / context))
-    window = _one_window(model, context)
     groups = [projections] if groups is None else groups
+    windows = [_one_window(model, group, context) for group in groups]
+    forward, kept = windows[0][0], batch * max(kept for _, _, kept in windows)
     alone = where.type == "cpu"
     sides = _sides(projections)
     squares = sum(d * d for d in sides)
     entries = sum(p.out_features * p.in_features for p in projections)
     size = sum(p.numel() for p in model.parameters())
     format_ = _embedding(model).dtype
-    kept = window.kept(projections) * batch
     # and the gradient to what is read
     logits = DRAW_BYTES * min(CHUNK, batch * context * vocabulary)
     logits += 2 * format_.itemsize * batch * context * _embedding(model).shape[1]
@@ -222,10 +222,10 @@ def estimate(
 
     cuts = 2 * sum(p.out_features * p.in_features * sum(p.shape) for p in projections)
     flops = {
-        "reading": sum(map(window.through, groups)) * work.tokens // context,
+        "reading": sum(through for _, through, _ in windows) * work.tokens // context,
         "factor sums": sum(operations(d, where) for d in sides) * work.tokens,
         "eigendecompositions": EIGEN_FLOPS * sum(d**3 for d in sides),
-        "edited models": work.models * (cuts + window.forward * work.asked // context),
+        "edited models": work.models * (cuts + forward * work.asked // context),
     }
     solve = flops["eigendecompositions"] / speed.eigen
     rest = sum(n for name, n in flops.items() if name != "eigendecompositions") / speed.products
@@ -257,45 +257,14 @@ def _sides(projections: Sequence[Projection]) -> list[int]:
     return [*inputs.values(), *(p.out_features for p in projections)]
 
 
-@dataclass(frozen=True)
-class _Window:
-    """One window through all layers: operations, and bytes kept for the backward pass.
+def _one_window(
+    model: PreTrainedModel, projections: Sequence[Projection], context: int
+) -> tuple[int, int, int]:
+    """Operations forward, forward and backward to the lowest chosen map, and bytes kept for it.
 
-    forward, head, block  operations of a forward pass, of the output head, and of the backward pass
-                          of one layer; saved  bytes of all layers
-    """
-
-    layers: int
-    context: int
-    forward: int
-    head: int
-    block: float
-    saved: int
-
-    def through(self, projections: Sequence[Projection]) -> int:
-        """Operations forward, and backward to the lowest of these projections.
-
-        The backward pass of the output head costs what its forward pass does. In the lowest block
-        it ends at gate and up, above which only the map down lies; or runs through nearly all of
-        it, where attention is chosen.
-        """
-        lowest = min(p.layer for p in projections)
-        last = [p for p in projections if p.layer == lowest and p.kind != "down"]
-        end = 2 * self.context * last[0].out_features * last[0].in_features if last else 0.0
-        end = self.block if any(p.kind in ATTENTION_KINDS for p in last) else end
-        return round(self.forward + self.head + (self.layers - lowest - 1) * self.block + end)
-
-    def kept(self, projections: Sequence[Projection]) -> int:
-        """Bytes kept for a backward pass to the lowest of these projections."""
-        lowest = min(p.layer for p in projections)
-        return self.saved * (self.layers - lowest) // self.layers
-
-
-def _one_window(model: PreTrainedModel, context: int) -> _Window:
-    """Run over all layers from the embeddings up, and divided evenly among them.
-
-    Attention is counted dense, as it is run; its probabilities, which no fused kernel keeps, are
-    left out of the bytes.
+    Run over all layers from the embeddings up and divided evenly among them; the backward pass of
+    the output head costs what its forward pass does. Attention is counted dense, as it is run; its
+    probabilities, which no fused kernel keeps, are left out of the bytes.
     """
     weight = _embedding(model)
     embedded = torch.zeros(1, context, weight.shape[1], dtype=weight.dtype, device="meta")
@@ -318,9 +287,17 @@ def _one_window(model: PreTrainedModel, context: int) -> _Window:
         logits.sum().backward()
         both = counter.get_total_flops()
     layers = int(model.config.num_hidden_layers)
+    lowest = min(p.layer for p in projections)
     head = 2 * context * logits.shape[-1] * embedded.shape[-1]
-    saved = sum(tensor.untyped_storage().nbytes() for tensor in seen.values())
-    return _Window(layers, context, forward, head, (both - forward - head) / layers, saved)
+    block = (both - forward - head) / layers
+    # In the lowest block it ends at gate and up, above which only the map down lies; or runs
+    # through nearly all of it, where attention is chosen.
+    last = [p for p in projections if p.layer == lowest and p.kind != "down"]
+    end = 2 * context * last[0].out_features * last[0].in_features if last else 0.0
+    end = block if any(p.kind in ATTENTION_KINDS for p in last) else end
+    through = round(forward + head + (layers - lowest - 1) * block + end)
+    kept = sum(tensor.untyped_storage().nbytes() for tensor in seen.values())
+    return forward, through, kept * (layers - lowest) // layers
 
 
 def _embedding(model: PreTrainedModel) -> Tensor:

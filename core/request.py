@@ -28,7 +28,7 @@ FEWEST: Final = 8  # windows at all
 RISES: Final = (0.005, 0.01)  # of fresh-text perplexity, as in the shipped study
 TICKS: Final = 25
 TRIALS: Final = 20  # readings of one candidate at most: bisection and settings
-_PATHS: Final = ("texts", "strings")
+_PATHS: Final = ("texts", "strings", "factors")
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,7 @@ class Request:
     layers, kinds  of the projections; None means all layers, and the maps of the MLP
     tokens   of the text at most; None reads all
     context  tokens of a window; None means 512, or the model's own limit if that is less
+    factors  of another tool, as `hillshade import` writes them, in the place of one's own
     """
 
     model: str
@@ -51,6 +52,7 @@ class Request:
     context: int | None = None
     seed: int = 0
     remote_code: bool = False
+    factors: Path | None = None
 
     def __post_init__(self) -> None:
         for name, value, least in (("tokens", self.tokens, 2), ("context", self.context, 2)):
@@ -76,6 +78,7 @@ class Request:
         """The same as a command line, without what is left at its default."""
         words = ["hillshade", "collect", *self._words(), "--out", str(self.out)]
         words += [f"--seed={self.seed}"] if self.seed else []
+        words += [] if self.factors is None else ["--factors", str(self.factors)]
         return shlex.join(words)
 
     @property
@@ -113,7 +116,7 @@ class Request:
         values: dict[str, Any] = {**known, **places}
         try:
             for name in _PATHS:
-                values[name] = None if values[name] is None else Path(values[name])
+                values[name] = None if values.get(name) is None else Path(values[name])
             for name in ("layers", "kinds"):
                 values[name] = None if values[name] is None else tuple(values[name])
             return cls(out=out, **values)
@@ -149,6 +152,7 @@ class Config:
     request: Mapping[str, Any]
     weight_digest: str
     data_digest: str
+    inputs: Mapping[str, str]
 
     @classmethod
     def read(cls, path: Path) -> Config:
@@ -156,7 +160,7 @@ class Config:
         raw = read_json(path / MANIFEST if path.is_dir() else path)
         try:
             digests = str(raw["model"]["weight_digest"]), str(raw["data_digest"])
-            return cls(dict(raw["request"]), *digests)
+            return cls(dict(raw["request"]), *digests, dict(raw.get("inputs", {})))
         except (KeyError, TypeError) as error:
             raise HillshadeError(
                 f"{path} does not say how a study is made; name a study of `hillshade collect`."

@@ -32,6 +32,7 @@ from core.estimate import batch_of, passes, room_beside
 from core.exam import Answers, Exam
 from core.factors import Factors, collect
 from core.fresh import kept_back, require_same_text
+from core.given import given_factors, inputs_of, require_inputs
 from core.items import Item
 from core.model import device, load_skeleton, load_to_work
 from core.places import writing
@@ -50,6 +51,11 @@ CONVENTION: Final = (
     "Factors: sums over all counted positions of a aᵀ and g gᵀ, g the gradient of the summed loss, "
     "labels sampled from the model; the last token of a window does not count. Perplexity: "
     "exp(mean token loss) over windows kept from the factors."
+)
+
+GIVEN: Final = (
+    "Factors: another tool's, imported; whether they saw the text is not known. Perplexity: "
+    "exp(mean token loss) over windows of it."
 )
 
 
@@ -74,6 +80,7 @@ def survey(
     """
     if request.out.exists():
         raise HillshadeError(f"{request.out} already exists; name a folder that does not.")
+    _require_alone(request, ranks)
     with writing(request.out), StudyWriter(request.out) as writer:
         path = _survey(request, stages, writer, ranks, again)
     Checkpoint(request.checkpoint).remove()
@@ -82,6 +89,7 @@ def survey(
 
 def assist(request: Request, ranks: Ranks, again: Config | None = None) -> None:
     """What a rank that does not lead does: its share of the factors and eigendecompositions."""
+    _require_alone(request, ranks)
     model, tokenizer, projections = _loaded(request, again)
     _, sample, _ = _read(request, model, tokenizer, again)
     factors = _collected(request, model, sample, projections, ranks)
@@ -111,7 +119,17 @@ def _read(
     windows = textfile.read_windows(request.texts, tokenizer, context, request.tokens)
     if again is not None:
         require_same_text(windows, again.data_digest, request.texts)
-    return windows, *_parted(request, windows, tokenizer, context)
+    sample, exam = _parted(request, windows, tokenizer, context)
+    if again is not None:
+        require_inputs(request, exam.items, again)
+    return windows, sample, exam
+
+
+def _require_alone(request: Request, ranks: Ranks) -> None:
+    if request.factors is not None and ranks.size > 1:
+        raise HillshadeError(
+            "With --factors there is nothing to share among processes; start one alone."
+        )
 
 
 def _collected(
@@ -160,8 +178,10 @@ def _survey(
     with stages.part("reading the text"):
         windows, sample, exam = _read(request, model, tokenizer, again)
         original = exam.ask(model)  # before the long work: what cannot be read is said now
+        given = None if request.factors is None else given_factors(request, request.factors, model)
+        projections = projections if given is None else given.projections
     with stages.part("factors") as show:
-        factors = _collected(request, model, sample, projections, ranks, show)
+        factors = given or _collected(request, model, sample, projections, ranks, show)
     with stages.part("eigendecompositions") as show:
         made = bases(factors, projections, progress=show, ranks=ranks)
         factors = factors.gathered(ranks)
@@ -283,8 +303,8 @@ def _manifest(
             "tokens kept from the factors": sum(map(len, fresh)),
             "memorized strings": len(exam.items),
         },
-        labels="sampled",
-        convention=CONVENTION,
+        labels=factors.labels,
+        convention=CONVENTION if request.factors is None else GIVEN,
         seed=request.seed,
         versions={"python": platform.python_version()}
         | {name: metadata.version(name) for name in ("torch", "transformers", "numpy")},
@@ -294,4 +314,6 @@ def _manifest(
         noise_rate=None,
         recipes=(recipe,),
         request=request.plain(),
+        inputs=inputs_of(request, exam.items),
+        scale=factors.scale,
     )

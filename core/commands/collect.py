@@ -81,6 +81,10 @@ def collect(
         Path | None,
         typer.Option(help="Make this study again: its folder, or its study.json."),
     ] = None,
+    factors: Annotated[
+        Path | None,
+        typer.Option(help="Another tool's, as `import` writes them; else they are collected."),
+    ] = None,
     json_: Json = False,
     remote_code: RemoteCode = False,
 ) -> None:
@@ -104,7 +108,7 @@ def collect(
                 "--context and --seed."
             )
         again = Config.read(config)
-        given = {"model": model, "texts": texts, "strings": strings}
+        given = {"model": model, "texts": texts, "strings": strings, "factors": factors}
         places = {name: place for name, place in given.items() if place is not None}
         # code of others runs only where it is asked for now
         request = Request.from_plain(again.request, out, **places, remote_code=remote_code)
@@ -112,7 +116,7 @@ def collect(
         raise typer.BadParameter("MODEL and --texts are needed, or --config.")
     else:
         request = make_request(
-            model, texts, out, strings, layers, kinds, tokens, context, seed, remote_code
+            model, texts, out, strings, layers, kinds, tokens, context, seed, remote_code, factors
         )
     signal.signal(signal.SIGTERM, stop)  # as Ctrl-C: whatever is half-written is removed
     try:
@@ -143,6 +147,7 @@ def make_request(
     context: int | None,
     seed: int,
     remote_code: bool,
+    factors: Path | None = None,
 ) -> Request:
     """The request of these options, as a person types them."""
     from core.request import Request
@@ -158,6 +163,7 @@ def make_request(
         context=context,
         seed=seed,
         remote_code=remote_code,
+        factors=factors,
     )
 
 

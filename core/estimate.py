@@ -155,6 +155,13 @@ def passes(
     return tuple(map(tuple, groups))
 
 
+def weights_of(model: PreTrainedModel) -> dict[str, int]:
+    """Bytes of the weights in float32, and of their copy in the model's own format if it is one."""
+    size, dtype = sum(p.numel() for p in model.parameters()), _embedding(model).dtype
+    copied = 0 if dtype == torch.float32 else dtype.itemsize * size
+    return {"weights": 4 * size, "weights rounded": copied}
+
+
 def room_beside(weights: int) -> int:
     """Bytes of the CUDA device that are planned with, beside so many of weights.
 
@@ -193,8 +200,7 @@ def estimate(
     logits += 2 * format_.itemsize * batch * context * _embedding(model).shape[1]
     memory = {
         "program": PROGRAM,
-        "weights": 4 * size,
-        "weights rounded": 0 if format_ == torch.float32 else format_.itemsize * size,
+        **weights_of(model),
         "activations of a batch": kept,
         "logits of a chunk": logits,
         "holes between them": round(HOLES * (kept + logits)) if alone else 0,

@@ -63,20 +63,28 @@ def device() -> torch.device:
 
 
 def load_to_work(
-    source: str | Path, *, download: bool = False, remote_code: bool = False
+    source: str | Path,
+    *,
+    download: bool = False,
+    remote_code: bool = False,
+    where: torch.device | None = None,
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """Model and tokenizer as by `load_model` and `load_tokenizer`, the model on `device()`."""
+    """Model and tokenizer as by `load_model` and `load_tokenizer`, on `device()` or `where`."""
     tokenizer = load_tokenizer(source, download=download, remote_code=remote_code)
     model = load_model(source, download=download, remote_code=remote_code)
     module: nn.Module = model
-    module.to(device())
+    module.to(where or device())
     return model, tokenizer
 
 
 def load_skeleton(
-    source: str | Path, *, download: bool = False, remote_code: bool = False
+    source: str | Path,
+    *,
+    download: bool = False,
+    remote_code: bool = False,
+    dtype: torch.dtype = torch.float32,
 ) -> PreTrainedModel:
-    """The same model without its weights, on the meta device: config.json is enough.
+    """The same model without its weights, in `dtype` on the meta device: config.json is enough.
 
     Raises HillshadeError when there is no config of a causal language model or an image classifier.
     """
@@ -85,7 +93,7 @@ def load_skeleton(
     config = _read(AutoConfig, source, download, trust_remote_code=remote_code)
     try:
         with torch.device("meta"):
-            model = _kind(config).from_config(config, trust_remote_code=remote_code).float()
+            model = _kind(config).from_config(config, trust_remote_code=remote_code).to(dtype)
     except (ValueError, ImportError) as error:
         raise _unreadable(source, error) from error
     return cast("PreTrainedModel", model.eval().requires_grad_(False))

@@ -6,10 +6,12 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import torch
 
 from core.errors import HillshadeError
-from core.estimate import Forecast, Work, estimate, passes, room_beside
+from core.estimate import Forecast, Work, estimate, passes, room_beside, weights_of
 from core.hub import of_hub
 from core.machine import measured_speed
 from core.manifest import MANIFEST, read_json
@@ -28,6 +30,7 @@ FEWEST: Final = 8  # windows at all
 RISES: Final = (0.005, 0.01)  # of fresh-text perplexity, as in the shipped study
 TICKS: Final = 25
 TRIALS: Final = 20  # readings of one candidate at most: bisection and settings
+Dtype = Literal["float32", "bfloat16"]
 _PATHS: Final = ("texts", "strings", "factors")
 
 
@@ -40,6 +43,8 @@ class Request:
     tokens   of the text at most; None reads all
     context  tokens of a window; None means 512, or the model's own limit if that is less
     factors  of another tool, as `hillshade import` writes them, in the place of one's own
+    dtype    of weights and rows while factors are collected; sums are float32, answers too
+    shard    whether the model lies in parts on several processes meanwhile (`core.sharding`)
     """
 
     model: str
@@ -53,6 +58,8 @@ class Request:
     seed: int = 0
     remote_code: bool = False
     factors: Path | None = None
+    dtype: Dtype = "float32"
+    shard: bool = False
 
     def __post_init__(self) -> None:
         for name, value, least in (("tokens", self.tokens, 2), ("context", self.context, 2)):
@@ -69,6 +76,11 @@ class Request:
         return not Path(self.model).exists()
 
     @property
+    def number_format(self) -> torch.dtype:
+        """`dtype` as PyTorch knows it."""
+        return {"float32": torch.float32, "bfloat16": torch.bfloat16}[self.dtype]
+
+    @property
     def checkpoint(self) -> Path:
         """Where an interrupted collection goes on from (`core.checkpoint`)."""
         return self.out.with_name(self.out.name + ".checkpoint")
@@ -79,6 +91,7 @@ class Request:
         words = ["hillshade", "collect", *self._words(), "--out", str(self.out)]
         words += [f"--seed={self.seed}"] if self.seed else []
         words += [] if self.factors is None else ["--factors", str(self.factors)]
+        words += ["--shard"] if self.shard else []
         return shlex.join(words)
 
     @property
@@ -96,6 +109,7 @@ class Request:
             words += ["--kinds", ",".join(self.kinds)]
         for name, value in (("tokens", self.tokens), ("context", self.context)):
             words += [] if value is None else [f"--{name}", str(value)]
+        words += [] if self.dtype == "float32" else ["--dtype", self.dtype]
         words += ["--remote-code"] if self.remote_code else []
         return words
 
@@ -180,7 +194,7 @@ def forecast(request: Request) -> Forecast:
     Reads the config, the tokenizer where there is one, and the beginning of the text.
     """
     options = {"download": request.download, "remote_code": request.remote_code}
-    skeleton = load_skeleton(request.model, **options)
+    skeleton = load_skeleton(request.model, **options, dtype=request.number_format)
     projections = request.projections(skeleton)
     try:
         tokenizer = load_tokenizer(request.model, **options)
@@ -192,7 +206,7 @@ def forecast(request: Request) -> Forecast:
     work = request.work(tokens, context, strings, len(candidates(projections)))
     where, groups = device(), None
     if where.type == "cuda":
-        weights = 4 * sum(p.numel() for p in skeleton.parameters())
+        weights = sum(weights_of(skeleton).values())
         groups = passes(skeleton, projections, context, room_beside(weights))
     return estimate(skeleton, projections, work, measured_speed(where), groups, where)
 

@@ -17,10 +17,13 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
+
+import torch
 
 from core import strings, textfile
 from core.basis import Basis, bases, save_bases
@@ -28,7 +31,7 @@ from core.checkpoint import Checkpoint
 from core.choose import NoCandidateError, choose
 from core.edit import Editor
 from core.errors import HillshadeError
-from core.estimate import batch_of, passes, room_beside
+from core.estimate import batch_of, passes, room_beside, weights_of
 from core.exam import Answers, Exam
 from core.factors import Factors, collect
 from core.fresh import kept_back, require_same_text
@@ -36,9 +39,10 @@ from core.given import given_factors, inputs_of, require_inputs
 from core.items import Item
 from core.model import device, load_skeleton, load_to_work
 from core.places import writing
-from core.projection import Projection, weight_digest
+from core.projection import Projection, matrix_digest, weight_digest
 from core.ranks import ALONE, Ranks
 from core.request import RISES, TICKS, Config, Request, candidates
+from core.sharding import bytes_here, sharded
 from core.study import Axis, Manifest, ModelCard, StoredRecipe, StudyWriter
 from core.sweep import Swept, sweep
 from core.swept import outputs_table, points_table, scores_table
@@ -80,7 +84,7 @@ def survey(
     """
     if request.out.exists():
         raise HillshadeError(f"{request.out} already exists; name a folder that does not.")
-    _require_alone(request, ranks)
+    _require_ranks(request, ranks)
     with writing(request.out), StudyWriter(request.out) as writer:
         path = _survey(request, stages, writer, ranks, again)
     Checkpoint(request.checkpoint).remove()
@@ -89,7 +93,7 @@ def survey(
 
 def assist(request: Request, ranks: Ranks, again: Config | None = None) -> None:
     """What a rank that does not lead does: its share of the factors and eigendecompositions."""
-    _require_alone(request, ranks)
+    _require_ranks(request, ranks)
     model, tokenizer, projections = _loaded(request, again)
     _, sample, _ = _read(request, model, tokenizer, again)
     factors = _collected(request, model, sample, projections, ranks)
@@ -101,7 +105,10 @@ def _loaded(
     request: Request, again: Config | None
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, tuple[Projection, ...]]:
     model, tokenizer = load_to_work(
-        request.model, download=request.download, remote_code=request.remote_code
+        request.model,
+        download=request.download,
+        remote_code=request.remote_code,
+        where=torch.device("cpu") if request.shard else None,
     )
     if again is not None:
         again.require_model(model)
@@ -125,7 +132,12 @@ def _read(
     return windows, sample, exam
 
 
-def _require_alone(request: Request, ranks: Ranks) -> None:
+def _require_ranks(request: Request, ranks: Ranks) -> None:
+    if request.shard and ranks.size == 1:
+        raise HillshadeError(
+            "--shard parts a model among several processes; start them by torchrun, or leave it "
+            "out."
+        )
     if request.factors is not None and ranks.size > 1:
         raise HillshadeError(
             "With --factors there is nothing to share among processes; start one alone."
@@ -140,17 +152,24 @@ def _collected(
     ranks: Ranks,
     show: Callable[..., None] | None = None,
 ) -> Factors:
-    return collect(
-        model,
+    dtype = None if request.dtype == "float32" else request.number_format
+    seen = sharded(model, request.number_format) if request.shard else model
+    factors = collect(
+        seen,
         sample,
         projections,
         seed=request.seed,
         batch_size=batch_of(model, request.window(model)),
-        passes=_passes(request, model, projections, ranks),
+        dtype=None if request.shard else dtype,
+        passes=_passes(request, seen, projections, ranks),
         checkpoint=Checkpoint(request.checkpoint),
         ranks=ranks,
         progress=show,
     )
+    if seen is model:
+        return factors
+    # Those of the weights before they were rounded, which the edits are made of.
+    return replace(factors, digests={p.name: matrix_digest(p.weight(model)) for p in projections})
 
 
 def _passes(
@@ -163,9 +182,13 @@ def _passes(
     if device().type != "cuda":
         return None
     skeleton = load_skeleton(
-        request.model, download=request.download, remote_code=request.remote_code
+        request.model,
+        download=request.download,
+        remote_code=request.remote_code,
+        dtype=request.number_format,
     )
-    weights = sum(p.numel() * p.element_size() for p in model.parameters())
+    weights = bytes_here(model)
+    weights += 0 if request.shard else weights_of(skeleton)["weights rounded"]
     room = ranks.least(room_beside(weights))
     return passes(skeleton, projections, request.window(model), room)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -35,6 +35,10 @@ Seed = Annotated[int, typer.Option(help="Of the drawn labels and the halves.")]
 Json = Annotated[
     bool, typer.Option("--json", help="One JSON document, for scripts; progress on stderr.")
 ]
+Dtype = Annotated[
+    Literal["float32", "bfloat16"],
+    typer.Option(help="Of weights and rows while factors are collected; sums are float32."),
+]
 RemoteCode = Annotated[
     bool,
     typer.Option("--remote-code", help="Run the model's own Python code; only if you trust it."),
@@ -49,6 +53,7 @@ def estimate(
     kinds: Kinds = None,
     tokens: Tokens = None,
     context: Context = None,
+    dtype: Dtype = "float32",
     json_: Json = False,
     remote_code: RemoteCode = False,
 ) -> None:
@@ -57,7 +62,7 @@ def estimate(
 
     here = Path()
     request = make_request(
-        model, texts, here, strings, layers, kinds, tokens, context, 0, remote_code
+        model, texts, here, strings, layers, kinds, tokens, context, 0, remote_code, dtype=dtype
     )
     found = forecast(request)
     if json_:
@@ -85,6 +90,10 @@ def collect(
         Path | None,
         typer.Option(help="Another tool's, as `import` writes them; else they are collected."),
     ] = None,
+    dtype: Dtype = "float32",
+    shard: Annotated[
+        bool, typer.Option("--shard", help="Part the model among the processes (FSDP2).")
+    ] = False,
     json_: Json = False,
     remote_code: RemoteCode = False,
 ) -> None:
@@ -102,10 +111,11 @@ def collect(
 
     again = None
     if config is not None:
-        if (layers, kinds, tokens, context, seed) != (None, None, None, None, 0):
+        said = (layers, kinds, tokens, context, seed, dtype, shard)
+        if said != (None, None, None, None, 0, "float32", False):
             raise HillshadeError(
                 f"{config} says itself what is collected; leave out --layers, --kinds, --tokens, "
-                "--context and --seed."
+                "--context, --seed, --dtype and --shard."
             )
         again = Config.read(config)
         given = {"model": model, "texts": texts, "strings": strings, "factors": factors}
@@ -116,8 +126,9 @@ def collect(
         raise typer.BadParameter("MODEL and --texts are needed, or --config.")
     else:
         request = make_request(
-            model, texts, out, strings, layers, kinds, tokens, context, seed, remote_code, factors
-        )
+            model, texts, out, strings, layers, kinds, tokens, context, seed, remote_code,
+            factors=factors, dtype=dtype, shard=shard,
+        )  # fmt: skip
     signal.signal(signal.SIGTERM, stop)  # as Ctrl-C: whatever is half-written is removed
     try:
         with joined() as ranks:
@@ -147,9 +158,9 @@ def make_request(
     context: int | None,
     seed: int,
     remote_code: bool,
-    factors: Path | None = None,
+    **more: Any,
 ) -> Request:
-    """The request of these options, as a person types them."""
+    """The request of these options, as a person types them; `more` as `Request` names them."""
     from core.request import Request
 
     return Request(
@@ -163,7 +174,7 @@ def make_request(
         context=context,
         seed=seed,
         remote_code=remote_code,
-        factors=factors,
+        **more,
     )
 
 

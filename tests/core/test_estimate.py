@@ -199,7 +199,7 @@ def test_memory_is_what_reading_and_decomposing_allocate(dtype: torch.dtype) -> 
     )  # fmt: skip
     solved = allocated(lambda: bases(made[0], projections))
     weightless: Any = model
-    skeleton = weightless.to("meta").to(dtype)
+    skeleton = weightless.to("meta").to(dtype)  # as `load_skeleton` makes it
     memory = estimate(skeleton, projections, Work(64 * 32, 64, 0, 0), SPEED).memory
     assert read == pytest.approx(
         memory["weights rounded"]

@@ -61,11 +61,33 @@ def fresh_of(
         return to_choose, to_report
     if study is None or study.manifest.request is None:
         raise HillshadeError("Fresh text is needed, and none is known here; give --fresh FILE.")
+    return _read_again(study, model, tokenizer)[1]
+
+
+def sample_of(
+    study: Study, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
+) -> list[Window]:
+    """The windows that a study's factors were collected on, read again where they lie.
+
+    Raises HillshadeError where the study does not say where, or the text has changed since.
+    """
+    if study.manifest.request is None:
+        raise HillshadeError(
+            "This study does not say which text its factors were collected on; make one of your "
+            "own by `hillshade collect`."
+        )
+    return _read_again(study, model, tokenizer)[0]
+
+
+def _read_again(
+    study: Study, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
+) -> tuple[list[Window], Halves]:
+    assert study.manifest.request is not None
     request = Request.from_plain(study.manifest.request, Path())
     context = request.window(model)
     windows = read_windows(request.texts, tokenizer, context, request.tokens)
     require_same_text(windows, study.manifest.data_digest, request.texts)
-    return kept_back(windows, context, request.seed)[1]
+    return kept_back(windows, context, request.seed)
 
 
 def require_same_text(windows: Sequence[Window], wanted: str, path: Path) -> None:

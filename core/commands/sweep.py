@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from core.basis import Basis
     from core.choose import Trial
     from core.contest import Contest
+    from core.ekfac import Ekfac
     from core.items import Item
     from core.projection import Projection
     from core.study import Study
@@ -55,7 +56,9 @@ def sweep(
         str | None,
         typer.Option(help="Settings to try, such as .9,.99; else those the tolerance allows."),
     ] = None,
-    methods: Annotated[str, typer.Option(help="Such as kfac,svd,magnitude,random.")] = "kfac",
+    methods: Annotated[
+        str, typer.Option(help="Such as kfac,svd,magnitude,random,ekfac_token.")
+    ] = "kfac",
     tolerance: Annotated[
         float, typer.Option(help="Rise of fresh-text perplexity that may be paid.")
     ] = 0.01,
@@ -68,7 +71,7 @@ def sweep(
 
     Every method is tried at every set of layers, every set of projections and every setting on its
     own axis (curvature mass, or a share). Without --layers and --kinds: all layers and their upper
-    half, with and without `down`.
+    half, with and without `down`. Methods of EK-FAC read the text of the study's factors once more.
     """
     require_new_file(out, ".json")
     if (study is None) == (factors is None):
@@ -79,7 +82,7 @@ def sweep(
         raise HillshadeError(
             f"A rise of perplexity of {tolerance} is no tolerance; try 0.01 for 1 %."
         )
-    _require_methods(tried)
+    corrects = _require_methods(tried, study)
     from core.contest import contest
     from core.edit import Editor
     from core.exam import Exam
@@ -103,11 +106,15 @@ def sweep(
             fresh, opened, loaded, tokenizer, seed, context
         )))  # fmt: skip
         original = exam.ask(loaded)
+    corrected: dict[str, Ekfac] = {}
+    if corrects and opened is not None:
+        with parts.part("EK-FAC") as show:
+            corrected = _corrected(opened, loaded, tokenizer, made, candidates, show)
     with parts.part("sweep") as show:
         found = contest(
             tried,
             candidates,
-            lambda method, some, seed: Editor(loaded, made, some, method, seed),
+            lambda method, some, seed: Editor(loaded, made, some, method, seed, ekfac=corrected),
             exam,
             original,
             loaded,
@@ -172,15 +179,45 @@ def _settings(text: str) -> tuple[float, ...]:
     return found
 
 
-def _require_methods(methods: Sequence[str]) -> None:
+def _require_methods(methods: Sequence[str], study: Path | None) -> bool:
+    """Refuse what is no method; whether one of them needs EK-FAC's Λ."""
     from core.methods import IN_EKFAC, METHODS
 
-    known = [method for method in METHODS if method not in IN_EKFAC]
     for method in methods:
-        if method not in known:
+        if method not in METHODS:
+            raise HillshadeError(f"There is no method {method}; choose {', '.join(METHODS)}.")
+        if method in IN_EKFAC and study is None:
             raise HillshadeError(
-                f"The method {method} cannot be swept here; choose {', '.join(known)}."
+                f"{method} reads the text of the factors once more, which a file of factors does "
+                "not name; give --study."
             )
+    return not IN_EKFAC.isdisjoint(methods)
+
+
+def _corrected(
+    study: Study,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    made: dict[str, Basis],
+    candidates: Sequence[Sequence[Projection]],
+    show: Callable[..., None],
+) -> dict[str, Ekfac]:
+    """Λ of every projection tried, with text, labels and seed of the study's factors."""
+    from core.ekfac import collect_ekfac
+    from core.estimate import batch_of
+    from core.fresh import sample_of
+
+    sample = sample_of(study, model, tokenizer)
+    return collect_ekfac(
+        model,
+        sample,
+        made,
+        tuple(dict.fromkeys(projection for some in candidates for projection in some)),
+        labels="gold" if study.manifest.labels == "gold" else "sampled",
+        seed=study.manifest.seed,
+        batch_size=batch_of(model, max(map(len, sample))),
+        progress=show,
+    )
 
 
 def _bases(

@@ -12,8 +12,8 @@ keeps (both by running that window on the meta device), and
 with d running over the inputs (gate and up share one) and outputs of the chosen projections. Where
 the sums of all layers do not fit a CUDA device, the text is read several times (`passes`), and each
 pass is counted. Time is operations over a speed measured on this machine, as a range: the lower end
-is all of that speed, the upper end what small matrices, softmax and memory leave of it. Of several
-phases the one with most memory counts.
+is all of that speed, the upper end what small matrices, softmax and memory leave of it; both begin
+with the start of the program. Of several phases the one with most memory counts.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ HOLES = 0.3  # of a batch's tensors, that malloc leaves unused between them (see
 DEVICE_SHARE = 0.9  # of a CUDA device's memory that is planned with
 LOGIT_COPIES = 5  # of all logits where an edited model is asked: theirs, float32, log-softmax, work
 PROGRAM = 500_000_000  # bytes of Python with torch and transformers loaded
+START = 5.0  # seconds until they are, and the model is
 _PROCESSOR = torch.device("cpu")
 
 
@@ -247,7 +248,7 @@ def estimate(
         peak=PROGRAM + most(here),
         on_device=0 if alone else most(on_device),
         flops=flops,
-        seconds=(solve + rest, 2 * solve + rest / LEAST_SHARE),
+        seconds=(START + solve + rest, 2 * (START + solve) + rest / LEAST_SHARE),
         disk={
             "basis.safetensors": 4 * squares + 8 * sum(sides),
             "factors.safetensors": 4 * sum(d * (d + 1) // 2 for d in sides),

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from core.errors import StudyError
 from core.places import part_of
@@ -123,6 +123,9 @@ class Manifest:
     noise_rate    rate of wrong answers, or wrong labels, in training; None for a model of one's own
     request       the options of `hillshade collect` that make it again (`core.request`); None for
                   the shipped study
+    inputs        digests of what else it was made of: "strings", "factors"
+    scale         of the factors (`core.factors`): "unknown" where their G carries a factor that
+                  nobody stored, so that absolute curvatures mean nothing
     """
 
     model: ModelCard
@@ -138,6 +141,8 @@ class Manifest:
     noise_rate: float | None
     recipes: tuple[StoredRecipe, ...]
     request: Mapping[str, Any] | None = None
+    inputs: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    scale: Literal["summed", "unknown"] = "summed"
     files: Mapping[str, FileRecord] = field(default_factory=lambda: MappingProxyType({}))
     schema_version: int = SCHEMA_VERSION
 
@@ -145,7 +150,11 @@ class Manifest:
         ids = [recipe.id for recipe in self.recipes]
         if len(set(ids)) != len(ids):
             raise StudyError("Two recipes of the study share one id; give each its own.")
-        for name in ("counts", "versions", "files"):
+        if self.scale not in ("summed", "unknown"):
+            raise StudyError(
+                f"The scale {self.scale!r} of a study's factors is none; make the study again."
+            )
+        for name in ("counts", "versions", "inputs", "files"):
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
 
     def recipe(self, recipe_id: str) -> StoredRecipe:

@@ -58,8 +58,8 @@ CONVENTION: Final = (
 )
 
 GIVEN: Final = (
-    "Factors: another tool's, imported; whether they saw the text is not known. Perplexity: "
-    "exp(mean token loss) over windows of it."
+    "Factors: another tool's, imported; whether they saw what is asked here is not known. "
+    "Perplexity: exp(mean token loss) over windows."
 )
 
 

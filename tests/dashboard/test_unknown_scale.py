@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import save_file
 
 from core.factors import collect
+from core.inspection import holdings
 from core.projection import find_projections, select
 from core.study import Study
 from dashboard import bar
@@ -75,6 +76,8 @@ def test_ranking_and_edits_are_those_of_known_scale(made: dict[str, Path]) -> No
     for study, scale in ((summed, "summed"), (unknown, "unknown")):
         assert study.manifest.scale == study.factors().scale == study.basis(NAME).scale == scale
         assert study.manifest.labels == "gold" and "imported" in study.manifest.convention
+        told = dict(holdings(study))["factors"]
+        assert told.endswith("scale unknown" if scale == "unknown" else "summed loss")
     assert [r.ticks for r in summed.recipes] == [r.ticks for r in unknown.recipes]
     assert summed.points.equals(unknown.points) and summed.scores.equals(unknown.scores)
     assert set(summed.spectra()) == set(PROJECTIONS)  # all that the file covers

@@ -209,13 +209,15 @@ def estimate(
         "edited weights": 4 * 3 * entries,  # C, the masked C and W'
         asking: 4 * LOGIT_COPIES * min(BATCH_TOKENS * vocabulary, BATCH_LOGITS),
     }
+    reading = ["program", "weights", "activations of a batch", "logits of a chunk", "factor sums"]
     if work.image is not None:
-        values = math.prod(work.image)
+        values, wide = math.prod(work.image), max(sum(p.shape) for p in projections)
+        # Pixels stacked, placed and cut into patches; what goes into the widest map and out of it.
+        each = 4 * (3 * values + 2 * context * wide)
         memory["images"] = 4 * values * work.images
-        # Where nothing is kept, what goes into the widest map and out of it stands there at once.
-        wide = max(sum(p.shape) for p in projections)
-        memory[asking] = 4 * 2 * min(images_a_pass(values), work.asked // context) * context * wide
-    reading = ("program", "weights", "activations of a batch", "logits of a chunk", "factor sums")
+        memory["work of a batch"] = batch * each
+        memory[asking] = min(images_a_pass(values), work.asked // context) * each
+        reading.append("work of a batch")
     solving = ("program", "weights", "factor sums", "eigenvectors", "a decomposition")
     editing = (
         "program", "weights", "factor sums", "eigenvectors", "edited weights", asking,

@@ -142,11 +142,11 @@ def estimate(
         "eigenvectors": 4 * squares,
         "a decomposition": 8 * EIGEN_COPIES * max(sides) ** 2,
         "edited weights": 4 * 3 * entries,  # C, the masked C and W'
-        **_asking(work, projections, vocabulary),
+        **_shown(model, projections, work, batch),
     }
     reading = (
         "weights", "weights rounded", "activations of a batch", "logits of a chunk",
-        "holes between them", "sums of a pass",
+        "work of a batch", "holes between them", "sums of a pass",
     )  # fmt: skip
     solving = ("factor sums", "eigenvectors", "a decomposition")
     editing = ("weights", "eigenvectors", "edited weights", "asked at once")
@@ -190,15 +190,22 @@ def estimate(
     )
 
 
-def _asking(work: Work, projections: Sequence[Projection], vocabulary: int) -> dict[str, int]:
-    """Bytes of what is asked: of all images meanwhile, and of one pass of an edited model."""
+def _shown(
+    model: PreTrainedModel, projections: Sequence[Projection], work: Work, batch: int
+) -> dict[str, int]:
+    """Bytes of all images, and of what is at work while a batch is read, or an edit is asked."""
     if work.image is None:
-        logits = min(BATCH_TOKENS * vocabulary, BATCH_LOGITS)
-        return {"images": 0, "asked at once": 4 * LOGIT_COPIES * logits}
-    # Where nothing is kept, what goes into the widest map and out of it stands there at once.
+        logits = min(BATCH_TOKENS * logits_of(model), BATCH_LOGITS)
+        return {"images": 0, "work of a batch": 0, "asked at once": 4 * LOGIT_COPIES * logits}
     values, wide = math.prod(work.image), max(sum(p.shape) for p in projections)
-    rows = min(images_a_pass(values), work.asked // work.context) * work.context
-    return {"images": 4 * values * work.images, "asked at once": 4 * 2 * rows * wide}
+    # Pixels stacked, placed and cut into patches; what goes into the widest map and out of it.
+    each = 3 * values + 2 * work.context * wide
+    asked = min(images_a_pass(values), work.asked // work.context)
+    return {
+        "images": 4 * values * work.images,
+        "work of a batch": model.dtype.itemsize * batch * each,
+        "asked at once": 4 * asked * each,
+    }
 
 
 def _sides(projections: Sequence[Projection]) -> list[int]:

@@ -175,7 +175,8 @@ def _survey(
     request: Request, stages: Stages, writer: StudyWriter, ranks: Ranks, again: Config | None
 ) -> Path:
     model, data, projections = _loaded(request, again, stages)
-    original = data.exam.ask(model)  # before the long work: what cannot be read is said now
+    with stages.part("the unedited model"):
+        original = data.exam.ask(model)  # before the long work: what cannot be read is said now
     with stages.part("factors") as show:
         if request.factors is None:
             factors = _collected(request, model, data, projections, ranks, show)

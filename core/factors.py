@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from core import tensorfile, textfile
+from core.causal import require_causal
 from core.checkpoint import Checkpoint, Slot
 from core.errors import HillshadeError
 from core.images import Images
@@ -207,14 +208,15 @@ def collect(
 
     `progress(done, total)` counts this rank's sequences or images, pass by pass, and may raise to
     cancel. Where memory runs out the batch size halves. Raises HillshadeError for unusable data
-    (`core.samples.readable`), a checkpoint of another run, and when activations or gradients are
-    not finite.
+    (`core.samples.readable`), a checkpoint of another run, a language model that looks to the right
+    (`core.causal`), and when activations or gradients are not finite.
     """
     if labels not in ("sampled", "gold"):
         raise HillshadeError(f"Labels {labels!r} are unknown; choose 'sampled' or 'gold'.")
     if batch_size < 1:
         raise HillshadeError(f"A batch of {batch_size} sequences is impossible; choose 1 or more.")
     sample = readable(sequences, model)
+    require_causal(model)
     groups = [projections] if passes is None else passes
     digests = {p.name: matrix_digest(p.weight(model)) for p in projections}
     seen = model if dtype is None else _rounded(model, dtype)

@@ -72,7 +72,7 @@ def slice_(
         names = {f"{p.layer}.{p.kind}": p.name for p in named(opened.model, bases)}
         wanted = [_spec(text, names) for text in along]
     with parts.part("reading the texts"):
-        items = strings_of(opened, strings)[:most]
+        items = strings_of(opened, strings, json_)[:most]
         texts, plain = _texts(opened, items, fresh, most)
     compass = Compass(
         opened.model,

@@ -6,7 +6,8 @@ Input directions v_j (columns of U_A, by descending μ_j) are put into four band
     marginal        s_b(X) = mean ‖U_A[:, b]ᵀ a_t‖
     pair-faithful   s_b(X) = Σ_j n_j mean |v_jᵀ a_t| / Σ_j n_j, n_j the pairs of column j whose rank
                     in Π = λμ falls into band b: bands of what the edit ranks
-    energy share    s_b(X) = mean ‖U_A[:, b]ᵀ a_t‖² / ‖a_t‖²: free of how long a_t is; 0 where a_t is 0
+    energy share    s_b(X) = mean ‖U_A[:, b]ᵀ a_t‖² / ‖a_t‖²: free of how long a_t is; 0 for
+                    a_t = 0
 
 and the ratio is s_b(memorized) / s_b(clean). The paper plots the first.
 

@@ -120,12 +120,14 @@ def test_a_model_that_looks_to_the_right_is_refused(dtype: torch.dtype) -> None:
         vocab_size=VOCABULARY, hidden_size=12, intermediate_size=20, num_hidden_layers=2,
         num_attention_heads=2, max_position_embeddings=32, is_decoder=True,
     )  # fmt: skip
-    causal = BertLMHeadModel(config).to(dtype)
+    causal: torch.nn.Module = BertLMHeadModel(config)
+    causal.to(dtype)
     found = find_projections(causal)
     assert collect(causal, TEXTS, found).count == sum(map(len, TEXTS)) - len(TEXTS)
     assert causal.training
     config.is_decoder = False
-    both_ways = BertLMHeadModel(config).to(dtype)
+    both_ways: torch.nn.Module = BertLMHeadModel(config)
+    both_ways.to(dtype)
     both_ways.load_state_dict(causal.state_dict())
     with pytest.raises(UnsupportedModelError, match=r"is not causal: its logits move by"):
         collect(both_ways, TEXTS, found)

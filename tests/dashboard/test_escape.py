@@ -70,7 +70,10 @@ def poisoned(folder: Path) -> Path:
         files=files,
         recipes=recipes,
         model=dataclasses.replace(manifest.model, id=EVIL, architecture=EVIL),
-        **dict.fromkeys(("labels", "convention", "command", "created"), EVIL),
+        labels=EVIL,
+        convention=EVIL,
+        command=EVIL,
+        created=EVIL,
         versions={EVIL: EVIL},
         counts={EVIL: 1},
     )

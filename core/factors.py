@@ -158,18 +158,19 @@ class Factors:
     def load(cls, path: str | Path) -> Factors:
         """Read what `save` wrote, bit for bit; HillshadeError for a missing or damaged file."""
         tensors, header = tensorfile.load(path, "factors")
-        projections = tuple(Projection(**entry) for entry in header["projections"])
-        keys = {projection.input_key for projection in projections}
-        return cls(
-            projections=projections,
-            count=header["count"],
-            labels=header["labels"],
-            seed=header["seed"],
-            a_sums={key: _square(tensors[f"a/{key}"]) for key in keys},
-            g_sums={p.name: _square(tensors[f"g/{p.name}"]) for p in projections},
-            digests=header["digests"],
-            scale=header.get("scale", "summed"),
-        )
+        with tensorfile.understood(path):
+            projections = tuple(Projection(**entry) for entry in header["projections"])
+            keys = {projection.input_key for projection in projections}
+            return cls(
+                projections=projections,
+                count=header["count"],
+                labels=header["labels"],
+                seed=header["seed"],
+                a_sums={key: _square(tensors[f"a/{key}"]) for key in keys},
+                g_sums={p.name: _square(tensors[f"g/{p.name}"]) for p in projections},
+                digests=header["digests"],
+                scale=header.get("scale", "summed"),
+            )
 
     def _mean(self, key: str, total: Tensor) -> Tensor:
         if key not in self._means:

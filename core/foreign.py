@@ -32,6 +32,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from core.causal import require_causal
 from core.errors import HillshadeError
 from core.factors import Factors, Scale
 from core.labels import Labels
@@ -61,10 +62,12 @@ def read_factors(
     labels  what the tool took for the gradients; it is in none of the files
     summed  whether its loss was the sum over tokens; else the scale counts as unknown
     Raises HillshadeError, with a sentence, for a file of another form, a pickle that holds more
-    than tensors, names or shapes that the model does not have, and values that are not finite.
+    than tensors, names or shapes that the model does not have, a model that is not
+    causal, and values that are not finite.
     """
     source = Path(source)
     read = _read(source, model)
+    require_causal(model)
     found = {p: read[p] for p in named(model, {projection.name for projection in read})}
     counts = {sums.count for sums in found.values()}
     if len(counts) != 1 or min(counts) < 1:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.errors import HillshadeError
+from core.hub import of_hub
 from core.request import FEWEST, FEWEST_FRESH, FRESH, Request, fresh_count, window_of
 from core.textfile import Window, digest, held_out, read_windows
 
@@ -48,8 +49,8 @@ def fresh_of(
     """Two halves of fresh text: of a file, or those that the study kept from its factors.
 
     A file is cut into windows as for a study, of which at most 64 are taken, by key. Without one
-    the study's own text is read again where it lies. Raises HillshadeError where there is neither,
-    or where that text has changed since.
+    the study's own text is read again where it lies, but never from the hub: whoever made the study
+    named it. Raises HillshadeError where there is neither, or where that text has changed since.
     """
     if text is not None:
         windows = read_windows(text, tokenizer, window_of(model, context))
@@ -64,6 +65,11 @@ def fresh_of(
     request = Request.from_plain(study.manifest.request, Path())
     if request.texts is None:
         raise HillshadeError("This study is of images, and no text belongs to it.")
+    if of_hub(request.texts):
+        raise HillshadeError(
+            f"The study names its text as {request.texts}, and nothing is fetched because a study "
+            "asks for it; if you trust it, give that with --fresh, or other text."
+        )
     context = request.window(model)
     windows = read_windows(request.texts, tokenizer, context, request.tokens)
     request.require_same(digest(windows), study.manifest.data_digest)

@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, cast
+from types import MappingProxyType, UnionType
+from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
 
 from core.errors import StudyError
 from core.places import part_of
@@ -185,6 +185,8 @@ class Manifest:
             recipes = tuple(_recipe(entry) for entry in raw.pop("recipes"))
             model = ModelCard(**raw.pop("model"))
             manifest = cls(model=model, recipes=recipes, files=files, **raw)
+            for part in (manifest, model, *files.values(), *recipes, *(r.axis for r in recipes)):
+                _require_types(part)
         except (TypeError, KeyError, AttributeError, ValueError) as error:
             raise StudyError(
                 f"study.json in {folder} lacks a field or holds one of the wrong form ({error}); "
@@ -206,11 +208,35 @@ def _recipe(entry: Mapping[str, Any]) -> StoredRecipe:
     return StoredRecipe(**{**entry, **listed, "axis": Axis(**entry["axis"])})
 
 
+def _require_types(part: Any) -> None:
+    """TypeError, naming the field, where a value of a record is not of the type it states."""
+    for name, kind in get_type_hints(type(part)).items():
+        if not _fits(getattr(part, name), kind):
+            raise TypeError(f"{name} is {str(getattr(part, name))[:40]!r}")
+
+
+def _fits(value: object, kind: Any) -> bool:
+    outer, inner = get_origin(kind), get_args(kind)
+    if outer is UnionType:
+        return any(_fits(value, one) for one in inner)
+    if outer is Literal:
+        return value in inner
+    if outer is Mapping:
+        return isinstance(value, Mapping) and all(
+            _fits(key, inner[0]) and _fits(entry, inner[1]) for key, entry in value.items()
+        )
+    if outer is tuple:
+        return isinstance(value, tuple) and all(_fits(entry, inner[0]) for entry in value)
+    if kind in (int, float):
+        return type(value) in (int, kind)
+    return kind is Any or isinstance(value, kind)
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object from a file; StudyError when the text is cut off or is something else."""
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise StudyError(f"{path} is no readable JSON; copy the study again.") from error
     if not isinstance(raw, dict):
         raise StudyError(f"{path} holds no JSON object; copy the study again.")

@@ -67,7 +67,8 @@ def slices(laboratory: VisionLaboratory, main: Finished[ImageAnswers]) -> dict[s
     """
     model, best = laboratory.model, main.choice.best
     late = select(laboratory.projections, None, ("up",))[-1]
-    where = Place(late, "kfac", best.setting, best.setting)
+    editor = laboratory.editor("kfac", named(model, best.projections))
+    where = Place(late, "kfac", best.setting, editor.kept(best.setting)[late.name].mass)
     wrong = _shown(laboratory, WRONG)
     own, (middle, _) = picked(model, late, wrong)
     image = wrong[middle]

@@ -67,6 +67,7 @@ class StoredRecipe:
     equal   tolerated cost as text ("0.01") -> the tick that meets it: rise of fresh-text
             perplexity, or accuracy lost on rightly labelled images
     planted_share  share of planted text in the factor sample; None where no factors are used
+    pooled  one cut-off for the pairs of all projections together, as `core.recipe.Recipe`
     """
 
     id: str
@@ -81,6 +82,7 @@ class StoredRecipe:
     ticks: tuple[float, ...]
     chosen: int | None = None
     equal: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    pooled: bool = False
 
     def __post_init__(self) -> None:
         count = len(self.ticks)

@@ -179,8 +179,7 @@ def _cutoffs(study: Study, recipe: StoredRecipe, projection: str) -> list[str]:
         return ["not by curvature"] * len(recipe.ticks)
     if projection not in recipe.projections:
         return ["not edited here"] * len(recipe.ticks)
-    staircase = study.staircase(projection)
     return [
-        "none" if value >= 1.0 else scientific(float(staircase.kept(value).cutoff))
+        "none" if value >= 1.0 else scientific(float(study.kept(recipe, projection, value).cutoff))
         for value in recipe.ticks
     ]

@@ -96,7 +96,7 @@ def kept(view: View, projection: str) -> float | None:
         return None
     if view.setting >= 1.0:
         return None
-    return float(max(view.study.staircase(projection).kept(view.setting).count, 1))
+    return float(max(view.study.kept(view.recipe, projection, view.setting).count, 1))
 
 
 def pin(id_: str) -> None:

@@ -67,7 +67,10 @@ def open_study(folder: Path, recipe_id: str | None = None) -> Opened:
 
 
 def editor_of(opened: Opened, recipe_id: str, *, pooled: bool = False) -> Editor[PreTrainedModel]:
-    """The editor of a stored recipe, of its first seed where it draws."""
+    """The editor of a stored recipe, of its first seed where it draws.
+
+    `pooled` asks for one cut-off for all projections where the recipe has one for each.
+    """
     from core.edit import Editor
     from core.methods import IN_BASIS
 
@@ -75,7 +78,7 @@ def editor_of(opened: Opened, recipe_id: str, *, pooled: bool = False) -> Editor
     wanted = tuple(p for p in opened.projections if p.name in stored.projections)
     seed = stored.seeds[0] if stored.seeds else 0
     bases = opened.study.bases(recipe_id) if stored.method in IN_BASIS else None
-    return Editor(opened.model, bases, wanted, stored.method, seed, pooled=pooled)
+    return Editor(opened.model, bases, wanted, stored.method, seed, pooled=pooled or stored.pooled)
 
 
 def strings_of(opened: Opened, file: Path | None, json_: bool = False) -> list[Item]:

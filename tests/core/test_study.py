@@ -94,6 +94,20 @@ def test_spectra_bases_and_factors_belong_together(home: Path) -> None:
         study.staircase("nothing")
 
 
+def test_a_pooled_recipe_keeps_what_one_cutoff_over_all_its_pairs_keeps(home: Path) -> None:
+    study = Study.open(home / "study")
+    apart = study.manifest.recipe("kfac")
+    pooled = replace(apart, pooled=True)
+    products = {name: np.outer(*study.spectra()[name]) for name in pooled.projections}
+    every = np.sort(np.concatenate([grid.ravel() for grid in products.values()]))[::-1]
+    for mass in (0.5, 0.9):
+        cutoff = every[np.searchsorted(every.cumsum(), mass * every.sum())]
+        counts = {name: study.kept(pooled, name, mass).count for name in products}
+        assert counts == {name: int((grid >= cutoff).sum()) for name, grid in products.items()}
+        assert counts != {name: study.kept(apart, name, mass).count for name in products}
+    assert all(study.kept(pooled, name, 1.0).whole for name in products)
+
+
 def test_a_study_without_its_heavy_part_shows_results_and_says_what_is_missing(copy: Path) -> None:
     for name in HEAVY:
         (copy / name).unlink()

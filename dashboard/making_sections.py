@@ -25,7 +25,7 @@ def show() -> None:
     st.header("Make a study of your own", anchor="make")
     job = maker.job
     if job is not None and job.state.running:
-        st.markdown(f"A study of `{job.request.model}` is being made on this server.")
+        st.markdown(f"A study of {plain(job.request.model)} is being made on this server.")
         _progress()
         return
     if job is not None:

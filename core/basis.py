@@ -219,15 +219,18 @@ def save_bases(path: str | Path, bases: Mapping[str, Basis]) -> None:
 def load_bases(path: str | Path) -> dict[str, Basis]:
     """Read what `save_bases` wrote, bit for bit; HillshadeError for a missing or damaged file."""
     tensors, header = tensorfile.load(path, "basis")
-    spectra = {name: t.numpy() for name, t in tensors.items() if name.startswith(("lam/", "mu/"))}
-    made: dict[str, Basis] = {}
-    for entry in header["bases"]:
-        name, owner = entry["name"], entry.pop("input")
-        made[name] = Basis(
-            u_g=tensors[f"u_g/{name}"],
-            lam=spectra[f"lam/{name}"],
-            u_a=tensors[f"u_a/{owner}"],
-            mu=spectra[f"mu/{owner}"],
-            **entry,
-        )
+    with tensorfile.understood(path):
+        spectra = {
+            name: t.numpy() for name, t in tensors.items() if name.startswith(("lam/", "mu/"))
+        }
+        made: dict[str, Basis] = {}
+        for entry in header["bases"]:
+            name, owner = entry["name"], entry.pop("input")
+            made[name] = Basis(
+                u_g=tensors[f"u_g/{name}"],
+                lam=spectra[f"lam/{name}"],
+                u_a=tensors[f"u_a/{owner}"],
+                mu=spectra[f"mu/{owner}"],
+                **entry,
+            )
     return made

@@ -7,7 +7,7 @@ tokens are those of the unpadded sequence, and no attention mask is needed.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -92,6 +92,22 @@ def pad(sequences: Sequence[Sequence[int]], device: torch.device) -> Tensor:
     for row, sequence in enumerate(sequences):
         ids[row, : len(sequence)] = torch.tensor(sequence)
     return ids.to(device)
+
+
+def last_logits(model: PreTrainedModel, ids: Tensor, keep: int, **options: Any) -> Tensor:
+    """The logits (rows, keep, v) at the last `keep` positions; `options` go to the model as given.
+
+    `logits_to_keep` spares the others, but some models take no notice of it and return all: those
+    are cut here. Raises HillshadeError where neither comes back.
+    """
+    logits = model(ids, logits_to_keep=keep, **options).logits
+    assert isinstance(logits, Tensor)
+    if logits.shape[1] not in (keep, ids.shape[1]):
+        raise HillshadeError(
+            f"{type(model).__name__} returns logits at {logits.shape[1]} positions of "
+            f"{ids.shape[1]}; Hillshade measures causal language models that return one a token."
+        )
+    return logits[:, -keep:]
 
 
 def logits_of(model: PreTrainedModel) -> int:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 import torch
 
 from core.errors import HillshadeError
+from core.hub import of_hub
 from core.imagedata import read_image_data
 from core.images import Images
 from core.model import load_classifier_to_work, load_to_work
@@ -133,7 +134,7 @@ def read_data(
 
 
 def read_again(study: Study, model: PreTrainedModel, processor: Processor) -> Data[Any]:
-    """What a study was made of, but for its strings, read again where it lies.
+    """What a study was made of, but for its strings, read again where it lies on this machine.
 
     Raises HillshadeError where the study does not say where, or it has changed since.
     """
@@ -143,6 +144,11 @@ def read_again(study: Study, model: PreTrainedModel, processor: Processor) -> Da
             "`hillshade collect`."
         )
     request = Request.from_plain(study.manifest.request, Path(), strings=None)
+    if of_hub(request.texts or ""):
+        raise HillshadeError(
+            f"The study names its text as {request.texts}, and nothing is fetched because a study "
+            "asks for it; collect a study on a file of that text."
+        )
     data = read_data(request, model, processor)
     request.require_same(data.digest, study.manifest.data_digest)
     return data

@@ -198,14 +198,15 @@ def save_ekfac(path: str | Path, ekfac: Mapping[str, Ekfac]) -> None:
 def load_ekfac(path: str | Path) -> dict[str, Ekfac]:
     """Read what `save_ekfac` wrote, bit for bit; HillshadeError for a missing or damaged file."""
     tensors, header = tensorfile.load(path, "ekfac")
-    return {
-        entry["name"]: Ekfac(
-            token_sum=tensors[f"token/{entry['name']}"],
-            sequence_sum=tensors[f"sequence/{entry['name']}"],
-            **entry,
-        )
-        for entry in header["ekfac"]
-    }
+    with tensorfile.understood(path):
+        return {
+            entry["name"]: Ekfac(
+                token_sum=tensors[f"token/{entry['name']}"],
+                sequence_sum=tensors[f"sequence/{entry['name']}"],
+                **entry,
+            )
+            for entry in header["ekfac"]
+        }
 
 
 def ekfac_digest(entries: Iterable[Ekfac]) -> str:

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from core import tensorfile, textfile
+from core.causal import require_causal
 from core.checkpoint import Checkpoint, Slot
 from core.errors import HillshadeError
 from core.images import Images
@@ -157,18 +158,19 @@ class Factors:
     def load(cls, path: str | Path) -> Factors:
         """Read what `save` wrote, bit for bit; HillshadeError for a missing or damaged file."""
         tensors, header = tensorfile.load(path, "factors")
-        projections = tuple(Projection(**entry) for entry in header["projections"])
-        keys = {projection.input_key for projection in projections}
-        return cls(
-            projections=projections,
-            count=header["count"],
-            labels=header["labels"],
-            seed=header["seed"],
-            a_sums={key: _square(tensors[f"a/{key}"]) for key in keys},
-            g_sums={p.name: _square(tensors[f"g/{p.name}"]) for p in projections},
-            digests=header["digests"],
-            scale=header.get("scale", "summed"),
-        )
+        with tensorfile.understood(path):
+            projections = tuple(Projection(**entry) for entry in header["projections"])
+            keys = {projection.input_key for projection in projections}
+            return cls(
+                projections=projections,
+                count=header["count"],
+                labels=header["labels"],
+                seed=header["seed"],
+                a_sums={key: _square(tensors[f"a/{key}"]) for key in keys},
+                g_sums={p.name: _square(tensors[f"g/{p.name}"]) for p in projections},
+                digests=header["digests"],
+                scale=header.get("scale", "summed"),
+            )
 
     def _mean(self, key: str, total: Tensor) -> Tensor:
         if key not in self._means:
@@ -207,14 +209,15 @@ def collect(
 
     `progress(done, total)` counts this rank's sequences or images, pass by pass, and may raise to
     cancel. Where memory runs out the batch size halves. Raises HillshadeError for unusable data
-    (`core.samples.readable`), a checkpoint of another run, and when activations or gradients are
-    not finite.
+    (`core.samples.readable`), a checkpoint of another run, a language model that looks to the right
+    (`core.causal`), and when activations or gradients are not finite.
     """
     if labels not in ("sampled", "gold"):
         raise HillshadeError(f"Labels {labels!r} are unknown; choose 'sampled' or 'gold'.")
     if batch_size < 1:
         raise HillshadeError(f"A batch of {batch_size} sequences is impossible; choose 1 or more.")
     sample = readable(sequences, model)
+    require_causal(model)
     groups = [projections] if passes is None else passes
     digests = {p.name: matrix_digest(p.weight(model)) for p in projections}
     seen = model if dtype is None else rounded(model, dtype)

@@ -32,15 +32,15 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from core.causal import require_causal
 from core.errors import HillshadeError
 from core.factors import Factors, Scale
 from core.labels import Labels
 from core.projection import Projection, find_projections, matrix_digest, named
 
-_ALIKE = 1e-3  # relative difference up to which the A of gate and that of up are one
+_ALIKE = 1e-3  # relative difference up to which two matrices are one: A of gate and up, A and Aᵀ
 _PAPER = re.compile(r"blk(\d+)\.(gate|up|down)/A")
 _KRONFLUENCE = ("activation_covariance", "gradient_covariance")
-_ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH")  # nothing else of ours reaches the other process
 _BERGSON = ("activation_sharded", "gradient_sharded")
 
 
@@ -61,10 +61,12 @@ def read_factors(
     labels  what the tool took for the gradients; it is in none of the files
     summed  whether its loss was the sum over tokens; else the scale counts as unknown
     Raises HillshadeError, with a sentence, for a file of another form, a pickle that holds more
-    than tensors, names or shapes that the model does not have, and values that are not finite.
+    than tensors, names or shapes that the model does not have, a model that is not
+    causal, and values that are not finite.
     """
     source = Path(source)
     read = _read(source, model)
+    require_causal(model)
     found = {p: read[p] for p in named(model, {projection.name for projection in read})}
     counts = {sums.count for sums in found.values()}
     if len(counts) != 1 or min(counts) < 1:
@@ -74,7 +76,8 @@ def read_factors(
         )
     a_sums: dict[str, Tensor] = {}
     for projection, sums in found.items():
-        a = _checked(sums.a, projection.in_features, f"A of {projection.name}")
+        a = _unbiased(sums.a, projection.in_features)
+        a = _checked(a, projection.in_features, f"A of {projection.name}")
         known = a_sums.setdefault(projection.input_key, a)
         if (a - known).norm() > _ALIKE * known.norm():
             raise HillshadeError(
@@ -123,7 +126,7 @@ def _paper(source: Path, model: nn.Module) -> dict[Projection, _Sums]:
                 "n_tokens; give the model that it was collected on."
             )
         count = int(tensors[f"{key}/n_tokens"])
-        a, g = (tensors[f"{key}/{side}"] * count for side in "AG")  # means there
+        a, g = (_wide(tensors[f"{key}/{side}"]) * count for side in "AG")  # means there
         found[there[place]] = _Sums(a, g, count)
     return _some(found, source)
 
@@ -165,7 +168,7 @@ def unpickled(path: Path) -> dict[str, Tensor]:
             capture_output=True,
             text=True,
             check=False,
-            env={
+            env={  # nothing else of ours reaches the other process
                 name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ
             },
         )
@@ -215,16 +218,28 @@ def _loaded(path: Path) -> dict[str, Tensor]:
         raise HillshadeError(f"{path} is missing or damaged ({error}); copy it again.") from error
 
 
+def _wide(total: Tensor) -> Tensor:
+    return total.to(torch.promote_types(total.dtype, torch.float32))
+
+
+def _unbiased(total: Tensor, size: int) -> Tensor:
+    """A without the one that some tools append to every input, for the bias."""
+    return total[:size, :size] if tuple(total.shape) == (size + 1, size + 1) else total
+
+
 def _checked(total: Tensor, size: int, what: str) -> Tensor:
-    """Exactly symmetric, of the right size, in float32 at least; an appended one is cut off."""
-    if tuple(total.shape) == (size + 1, size + 1):
-        total = total[:size, :size]
+    """Exactly symmetric, of the right size, in float32 at least."""
     if tuple(total.shape) != (size, size):
         raise HillshadeError(
             f"{what} is {' × '.join(map(str, total.shape))} in the file and {size} × {size} in "
             "this model; give the model that it was collected on."
         )
-    wide = total.to(torch.promote_types(total.dtype, torch.float32))
+    wide = _wide(total)
     if not bool(torch.isfinite(wide).all()):
         raise HillshadeError(f"{what} holds NaN or infinity; collect these factors again.")
+    if (wide - wide.T).norm() > _ALIKE * wide.norm() or bool((wide.diagonal() < 0).any()):
+        raise HillshadeError(
+            f"{what} is no sum of squares: it is not symmetric, or negative on its diagonal; give "
+            "the whole covariance."
+        )
     return (wide + wide.T) / 2

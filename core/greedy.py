@@ -18,7 +18,7 @@ from torch import Tensor
 from transformers import Cache, DynamicCache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer
 
-from core.batches import BATCH_TOKENS, batches, check_readable, pad
+from core.batches import BATCH_TOKENS, batches, check_readable, last_logits, pad
 from core.items import Item
 
 Bools = NDArray[np.bool_]
@@ -92,13 +92,11 @@ class _Batch:
     ) -> list[NDArray[np.int64]]:
         """Row by row the argmax at each truth token; fills the cache, if one is given."""
         first = min(len(item.prompt_ids) for item in self.items) - 1
-        output = model(
-            self.ids,
-            past_key_values=cache,
-            use_cache=cache is not None,
-            logits_to_keep=self.ids.shape[1] - first,  # no logits where only prompts lie
+        keep = self.ids.shape[1] - first  # no logits where only prompts lie
+        logits = last_logits(
+            model, self.ids, keep, past_key_values=cache, use_cache=cache is not None
         )
-        said = output.logits.argmax(-1).cpu().numpy()
+        said = logits.argmax(-1).cpu().numpy()
         starts = [len(item.prompt_ids) - 1 - first for item in self.items]
         return [
             row[start : start + len(item.truth_ids)]

@@ -55,7 +55,7 @@ def mean(values: ArrayLike) -> Estimate:
     numbers = np.asarray(values, dtype=np.float64)
     centre = float(numbers.mean())
     n = numbers.size
-    half = _t95(n - 1) * float(numbers.std(ddof=1)) / math.sqrt(n) if n > 1 else 0.0
+    half = t95(n - 1) * float(numbers.std(ddof=1)) / math.sqrt(n) if n > 1 else 0.0
     return Estimate(centre, centre - half, centre + half, n)
 
 
@@ -72,12 +72,12 @@ def ratio_of_sums(tops: NDArray[np.float64], counts: NDArray[np.int64]) -> Estim
     half = 0.0
     if clusters > 1:
         spread = float(np.square(tops - value * counts).sum()) * clusters / (clusters - 1)
-        half = _t95(clusters - 1) * math.sqrt(spread) / total
+        half = t95(clusters - 1) * math.sqrt(spread) / total
     return Estimate(value, value - half, value + half, total)
 
 
 @cache
-def _t95(freedom: int) -> float:
+def t95(freedom: int) -> float:
     """The 97.5 % quantile of Student's t."""
     from scipy.special import stdtrit  # here: pages that only read shares start without SciPy
 

@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, Literal, cast
+from types import MappingProxyType, UnionType
+from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
 
 from core.errors import StudyError
 from core.places import part_of
@@ -67,6 +67,7 @@ class StoredRecipe:
     equal   tolerated cost as text ("0.01") -> the tick that meets it: rise of fresh-text
             perplexity, or accuracy lost on rightly labelled images
     planted_share  share of planted text in the factor sample; None where no factors are used
+    pooled  one cut-off for the pairs of all projections together, as `core.recipe.Recipe`
     """
 
     id: str
@@ -81,6 +82,7 @@ class StoredRecipe:
     ticks: tuple[float, ...]
     chosen: int | None = None
     equal: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    pooled: bool = False
 
     def __post_init__(self) -> None:
         count = len(self.ticks)
@@ -150,10 +152,6 @@ class Manifest:
         ids = [recipe.id for recipe in self.recipes]
         if len(set(ids)) != len(ids):
             raise StudyError("Two recipes of the study share one id; give each its own.")
-        if self.scale not in ("summed", "unknown"):
-            raise StudyError(
-                f"The scale {self.scale!r} of a study's factors is none; make the study again."
-            )
         for name in ("counts", "versions", "inputs", "files"):
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
 
@@ -194,6 +192,8 @@ class Manifest:
             recipes = tuple(_recipe(entry) for entry in raw.pop("recipes"))
             model = ModelCard(**raw.pop("model"))
             manifest = cls(model=model, recipes=recipes, files=files, **raw)
+            for part in (manifest, model, *files.values(), *recipes, *(r.axis for r in recipes)):
+                _require_types(part)
         except (TypeError, KeyError, AttributeError, ValueError) as error:
             raise StudyError(
                 f"study.json in {folder} lacks a field or holds one of the wrong form ({error}); "
@@ -215,11 +215,35 @@ def _recipe(entry: Mapping[str, Any]) -> StoredRecipe:
     return StoredRecipe(**{**entry, **listed, "axis": Axis(**entry["axis"])})
 
 
+def _require_types(part: Any) -> None:
+    """TypeError, naming the field, where a value of a record is not of the type it states."""
+    for name, kind in get_type_hints(type(part)).items():
+        if not _fits(getattr(part, name), kind):
+            raise TypeError(f"{name} is {str(getattr(part, name))[:40]!r}")
+
+
+def _fits(value: object, kind: Any) -> bool:
+    outer, inner = get_origin(kind), get_args(kind)
+    if outer is UnionType:
+        return any(_fits(value, one) for one in inner)
+    if outer is Literal:
+        return value in inner
+    if outer is Mapping:
+        return isinstance(value, Mapping) and all(
+            _fits(key, inner[0]) and _fits(entry, inner[1]) for key, entry in value.items()
+        )
+    if outer is tuple:
+        return isinstance(value, tuple) and all(_fits(entry, inner[0]) for entry in value)
+    if kind in (int, float):
+        return type(value) in (int, kind)
+    return kind is Any or isinstance(value, kind)
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object from a file; StudyError when the text is cut off or is something else."""
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise StudyError(f"{path} is no readable JSON; copy the study again.") from error
     if not isinstance(raw, dict):
         raise StudyError(f"{path} holds no JSON object; copy the study again.")

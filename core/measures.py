@@ -106,4 +106,12 @@ def ratio(before: Reading, after: Reading) -> Estimate:
 
 
 def _exp(log: Estimate) -> Estimate:
-    return Estimate(math.exp(log.value), math.exp(log.low), math.exp(log.high), log.n)
+    return Estimate(_power(log.value), _power(log.low), _power(log.high), log.n)
+
+
+def _power(nats: float) -> float:
+    """exp; infinite where float64 ends, at 709 nats: an interval may reach so far."""
+    try:
+        return math.exp(nats)
+    except OverflowError:
+        return math.inf

@@ -23,6 +23,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from core.causal import require_causal
 from core.errors import HillshadeError
 from core.greedy import teacher_forced
 from core.items import Item
@@ -83,6 +84,7 @@ def mine(
             f"Windows of {prefix} | {suffix} tokens are too long, the model reads {limit}; give a "
             "smaller --prefix or --suffix."
         )
+    require_causal(model)
     total = sum(count_tokens(path, tokenizer) for path in texts) // stride
     kept = _Kept(prefix)
     read = recited = copied = 0

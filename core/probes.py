@@ -50,25 +50,23 @@ def above_chance(before: Bools, after: Bools, chance: float, seed: int = 0) -> E
     before, after: (n,) whether the same questions are answered right before and after. The interval
     is a paired Bayesian bootstrap (Rubin 1981): the shares of the four joint outcomes are drawn
     from a Dirichlet distribution with the counts + 1/2, so that a probe without a single change
-    keeps an honest width. None if the lower Wilson bound of `before` does not exceed chance: then
-    there is nothing above chance to keep.
+    keeps an honest width; where nothing or everything is kept it is extended to the value itself.
+    None if the lower Wilson bound of `before`, or any a that is drawn, does not exceed chance: then
+    nothing is surely above chance that could be kept. `after` has no part in this.
     """
     original = share(before)
-    if original.low <= chance:
+    both, lost = np.sum(before & after), np.sum(before & ~after)
+    won, neither = np.sum(~before & after), np.sum(~before & ~after)
+    rng = np.random.default_rng(seed)
+    # The same Dirichlet draws in three independent parts: a, what stays right, what becomes right.
+    a = rng.beta(both + lost + 1, won + neither + 1, _DRAWS)
+    if original.low <= chance or a.min() <= chance:
         return None
-    joint = np.array(
-        [
-            np.sum(before & after),
-            np.sum(before & ~after),
-            np.sum(~before & after),
-            np.sum(~before & ~after),
-        ]
-    )
-    drawn = np.random.default_rng(seed).dirichlet(joint + 0.5, size=_DRAWS)
-    kept = (drawn[:, 0] + drawn[:, 2] - chance) / (drawn[:, 0] + drawn[:, 1] - chance)
-    low, high = np.quantile(kept, [0.025, 0.975])
+    right = a * rng.beta(both + 0.5, lost + 0.5, _DRAWS)
+    right += (1 - a) * rng.beta(won + 0.5, neither + 0.5, _DRAWS)
+    low, high = np.quantile((right - chance) / (a - chance), [0.025, 0.975])
     value = (share(after).value - chance) / (original.value - chance)
-    return Estimate(value, float(low), float(high), original.n)
+    return Estimate(value, min(float(low), value), max(float(high), value), original.n)
 
 
 def abilities(items: Sequence[Item], before: Bools, after: Bools) -> tuple[Ability, ...]:

@@ -157,12 +157,15 @@ def weight_digest(model: nn.Module) -> str:
 
 
 def matrix_digest(weight: Tensor) -> str:
-    """One projection's identity: sha256 over shape and float32 values of W (p x q, row-major).
+    """One projection's identity: sha256 over shape and values of W (p x q, row-major).
 
-    Values, not storage: the same bfloat16 weights loaded as float32 keep their digest.
+    Values in float32, in float64 for a float64 weight, not storage: the same bfloat16 weights
+    loaded as float32 keep their digest.
     """
     digest = hashlib.sha256(f"{tuple(weight.shape)}\n".encode())
-    digest.update(tensor_bytes(weight.detach().to(torch.float32)))
+    digest.update(
+        tensor_bytes(weight.detach().to(torch.promote_types(weight.dtype, torch.float32)))
+    )
     return digest.hexdigest()
 
 

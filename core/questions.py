@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from core.errors import HillshadeError
 from core.items import Item, Split
 from core.strings import parted
-from core.textfile import keyed, lines_of, records
+from core.textfile import Window, keyed, lines_of, records
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -27,12 +27,19 @@ def read_probes(path: Path, tokenizer: PreTrainedTokenizerBase, seed: int) -> li
     """The questions of a JSONL file, half of each group to choose on and half to report.
 
     Halves are those of sha256(seed, ids), as for strings. Raises HillshadeError, naming the line,
-    for what is no question, and for a group of fewer than two different ones.
+    for what is no question, one that stands there twice, and a group of fewer than two.
     """
     found: dict[tuple[str, bytes], tuple[int, dict[str, Any]]] = {}
+    lines: dict[tuple[Window, Window], int] = {}
     for line, entry in records(path, lines_of(path)):
         made = _question(path, line, entry, tokenizer)
-        found.setdefault((made["group"], keyed(seed, made["prompt_ids"])), (line, made))
+        pair = made["prompt_ids"], made["truth_ids"]
+        if (first := lines.setdefault(pair, line)) != line:
+            raise HillshadeError(
+                f"Lines {first} and {line} of {path} hold the same question and answer; keep one "
+                "of them, or it stands in both halves."
+            )
+        found[made["group"], keyed(seed, pair[0] + pair[1])] = line, made
     items: list[Item] = []
     for group in dict.fromkeys(group for group, _ in found):
         ranked = sorted(key for key in found if key[0] == group)

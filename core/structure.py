@@ -24,7 +24,6 @@ from core.errors import UnsupportedModelError
 MlpKind = Literal["gate", "up", "gate_up", "down"]
 AttentionKind = Literal["q", "k", "v", "qkv", "o"]
 Kind = MlpKind | AttentionKind
-MLP_KINDS: tuple[MlpKind, ...] = get_args(MlpKind)
 ATTENTION_KINDS: tuple[AttentionKind, ...] = get_args(AttentionKind)
 
 

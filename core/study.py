@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 from torch import nn
 
-from core.basis import Basis, Staircase, bases, load_bases
+from core.basis import Basis, KeptSet, Staircase, bases, load_bases
 from core.errors import StudyError
 from core.factors import Factors
 from core.images import Image
@@ -55,6 +55,7 @@ from core.manifest import (
 from core.pictures import Pictures
 from core.places import half_written, part_of
 from core.projection import weight_digest
+from core.ranking import Pool, Product
 from core.tables import images_frame, items_frame, items_from_frame, read_table, write_table
 
 __all__ = ["Axis", "Manifest", "ModelCard", "StoredRecipe", "Study", "StudyWriter"]
@@ -175,6 +176,16 @@ class Study:
         if name not in spectra:
             raise StudyError(f'The study holds no spectrum of "{name}".')
         return self._once(f"staircase {name}", lambda: Staircase(*spectra[name]))
+
+    def kept(self, recipe: StoredRecipe, name: str, setting: float) -> KeptSet:
+        """The pairs of one projection that a recipe by curvature keeps at a setting."""
+        stairs = self.staircase(name)
+        if not recipe.pooled:
+            return stairs.kept(setting)
+        rankings = [Product.of(self.staircase(one)) for one in recipe.projections]
+        key = f"kept {recipe.id} {setting!r}"
+        sets = self._once(key, lambda: Pool(rankings).kept(setting))
+        return stairs.at_count(sets[recipe.projections.index(name)].count)
 
     @property
     def has_heavy(self) -> bool:

@@ -196,17 +196,23 @@ def write_table(frame: pd.DataFrame, name: str, path: Path) -> None:
 
 
 def read_table(name: str, path: Path) -> pd.DataFrame:
-    """Read one of the tables; raises StudyError when its columns are not those of COLUMNS."""
+    """Read one of the tables; raises StudyError when its columns are not those of COLUMNS.
+
+    Neither in name, nor in type, nor in whether a value may be missing.
+    """
     texts = ["recipe", "item", "output"] if name == "outputs" else []
     try:
         table = pq.read_table(path, read_dictionary=texts)
     except (OSError, pa.ArrowException) as error:
         raise StudyError(f"{path.name} cannot be read; copy the study again.") from error
-    if table.column_names != COLUMNS[name].names:
+    if [_known(column) for column in table.schema] != [(c.name, c.type) for c in COLUMNS[name]]:
         raise StudyError(
             f"{path.name} has other columns than this version of Hillshade reads; "
             "make the study again."
         )
+    for column in COLUMNS[name]:
+        if table[column.name].null_count and not column.nullable:
+            raise StudyError(f"{path.name} lacks a {column.name}; make the study again.")
     if name == "outputs":
         return _unpacked_outputs(table)
     frame = table.to_pandas()
@@ -214,6 +220,12 @@ def read_table(name: str, path: Path) -> pd.DataFrame:
         if column.nullable and pa.types.is_integer(column.type):
             frame[column.name] = frame[column.name].astype(f"Int{column.type.bit_width}")
     return frame
+
+
+def _known(column: pa.Field) -> tuple[str, pa.DataType]:
+    """Name and type of a column, be it dictionary-encoded or not."""
+    kind = column.type
+    return column.name, kind.value_type if pa.types.is_dictionary(kind) else kind
 
 
 def _packed_outputs(frame: pd.DataFrame) -> pd.DataFrame:

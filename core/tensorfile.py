@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -38,10 +39,21 @@ def load(path: str | Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except FileNotFoundError as error:
         raise HillshadeError(f"There is no file {path}; check the path.") from error
-    except (SafetensorError, OSError, ValueError) as error:
+    except (SafetensorError, OSError, ValueError, RecursionError) as error:
         raise HillshadeError(
             f"{path} is damaged or cut short ({error}); copy or make it again."
         ) from error
-    if header.get("kind") != kind:
+    if not isinstance(header, dict) or header.get("kind") != kind:
         raise HillshadeError(f"{path} does not hold {kind}; give a file of that kind.")
     return tensors, header
+
+
+@contextmanager
+def understood(path: str | Path) -> Iterator[None]:
+    """Inside, what `load` gave is taken apart; HillshadeError where it is not what was written."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, RuntimeError) as error:
+        raise HillshadeError(
+            f"{path} lacks a part or holds one of another form ({error}); copy or make it again."
+        ) from error

@@ -177,10 +177,10 @@ def _size(path: Path) -> int:
 
 
 def lines_of(path: Path) -> Iterator[tuple[int, str]]:
-    """The lines of a file in UTF-8, counted from 1."""
+    """The lines of a file in UTF-8, with or without its byte-order mark, counted from 1."""
     _size(path)
     try:
-        with path.open(encoding="utf-8", newline="") as stream:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
             yield from enumerate(stream, start=1)
     except UnicodeDecodeError as error:
         raise HillshadeError(f"{path} is not UTF-8 ({error.reason}); convert it first.") from error
@@ -197,7 +197,7 @@ def records(
             continue
         try:
             entry = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise HillshadeError(f"Line {line} of {path} is no JSON ({error}).") from error
         if not isinstance(entry, dict):
             raise HillshadeError(f"Line {line} of {path} is no JSON object; write {{…}}.")

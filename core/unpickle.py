@@ -23,10 +23,15 @@ def main(source: str, target: str) -> int:
 
     try:
         found = torch.load(source, map_location="cpu", weights_only=True)  # noqa: TID251
+        tensors = dict(_flat(found))
     except Exception as error:  # whatever a hostile file raises
         print(type(error).__name__, file=sys.stderr)
         return REFUSED
-    save_file({name: tensor.clone().contiguous() for name, tensor in _flat(found)}, target)
+    for name, tensor in tensors.items():
+        if tensor.nbytes > tensor.untyped_storage().nbytes():
+            print(f"{name} is larger than its data", file=sys.stderr)  # a few bytes, expanded
+            return REFUSED
+    save_file({name: tensor.clone().contiguous() for name, tensor in tensors.items()}, target)
     return 0
 
 

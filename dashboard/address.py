@@ -16,6 +16,8 @@ from collections.abc import Callable, Sequence
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
+from dashboard.escape import plain
+
 _WRITTEN, _PAGE, _MOVED = "hillshade_written", "hillshade_page", "hillshade_moved"
 _UNDER_WAY = "hillshade_under_way"  # the address the browser last told, and those written since
 
@@ -123,7 +125,7 @@ def pick(
     value: str | None = st.segmented_control(
         label,
         options,
-        format_func=said,
+        format_func=lambda key: plain(said(key)),
         key=name,
         persist_state="session",
         required=True,

@@ -7,6 +7,7 @@ import streamlit as st
 from core.errors import HillshadeError
 from dashboard import address, bar, glossary, loading, notices, present, state, style
 from dashboard.components import scrubber
+from dashboard.escape import plain
 
 NO_THRESHOLD = ("Method",)  # pages that are read, not scrubbed
 STUDY_ONLY = ("Start",)  # pages of one study that choose its threshold, or need none
@@ -46,7 +47,7 @@ except HillshadeError as error:
         address.flush()
         st.stop()
     st.title("No study to show")
-    st.error(str(error))
+    st.error(plain(str(error)))
     st.markdown(
         "The dashboard shows stored studies. Put one at `assets/language/study`, or name its "
         f"folder in the environment variable `{loading.ENVIRONMENT}` before you start it. "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from dashboard import blocks
+from dashboard.escape import plain
 from dashboard.figures import audit, draw_estimates
 from dashboard.figures.words import setting
 from dashboard.state import View
@@ -20,7 +21,9 @@ def show(view: View) -> None:
     with blocks.understood("audit.json"):
         st.header("Residual audit: what is left", anchor="audit")
         blocks.finding(found["sentence"], "audit")
-        st.caption(f"{_where(view)} Audited: {found['about']}; strings of the reporting half.")
+        st.caption(
+            f"{_where(view)} Audited: {plain(str(found['about']))}; strings of the reporting half."
+        )
         left, right = st.columns(2, gap="large")
         ways, training = audit.ways(found), audit.relearning(found)
         with left:

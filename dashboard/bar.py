@@ -180,7 +180,8 @@ def _cutoffs(study: Study, recipe: StoredRecipe, projection: str) -> list[str]:
         return ["not by curvature"] * len(recipe.ticks)
     if projection not in recipe.projections:
         return ["not edited here"] * len(recipe.ticks)
-    edge = boundary(study.staircase(projection), recipe.ticks, (), unit_of(study, projection))
+    kept = [study.kept(recipe, projection, value) for value in recipe.ticks]
+    edge = boundary(kept, (), unit_of(study, projection))
     return [
         "none" if value >= 1.0 else edge.flatter_than(tick)
         for tick, value in enumerate(recipe.ticks)

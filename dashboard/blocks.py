@@ -12,6 +12,7 @@ import streamlit as st
 
 from dashboard import moving, notices, present
 from dashboard.components import scrubber
+from dashboard.escape import plain
 from dashboard.figures.look import config, enlarged
 from dashboard.state import View
 
@@ -40,16 +41,21 @@ def figure(
 
     `picked` gets the customdata of a point that was clicked, before the page runs again.
     """
-    st.subheader(described.title, anchor=described.id)
-    st.markdown(described.alt)
+    titled(described)
     chart(described, drawing, picked)
     reading(described, table)
+
+
+def titled(described: Described) -> None:
+    """A figure's title, and in words what it shows."""
+    st.subheader(plain(described.title), anchor=described.id)
+    st.markdown(plain(described.alt))
 
 
 def finding(sentence: str, name: str) -> None:
     """What a page or a part of it has found: a heading, in the size of a sentence."""
     with st.container(key=f"finding-{name}"):
-        st.header(sentence, anchor=False)
+        st.header(plain(sentence), anchor=False)
 
 
 def chart(described: Described, drawing: go.Figure, picked: Picked | None = None) -> None:
@@ -92,7 +98,7 @@ def _have_seen() -> None:
 
 def reading(described: Described, table: pd.DataFrame) -> None:
     """How to read a figure, and its numbers as a table."""
-    st.caption(described.how)
+    st.caption(plain(described.how))
     _table(described.id, table)
 
 

@@ -10,6 +10,7 @@ import streamlit as st
 from core.errors import HillshadeError
 from dashboard import cutting, jobs
 from dashboard.cutting import JOB, Cut, Order
+from dashboard.escape import plain
 from dashboard.figures.spectrum import in_order, short
 from dashboard.figures.words import count, setting
 from dashboard.landscape_sections import draw_line, draw_plane, note_of
@@ -79,7 +80,7 @@ def _forecast(view: View, order: Order | None) -> None:
             st.session_state[_FORECAST] = (order, cutting.estimate(view.study, order))
     except HillshadeError as error:
         st.session_state.pop(_FORECAST, None)
-        st.error(str(error))
+        st.error(plain(str(error)))
 
 
 def _job(view: View) -> None:
@@ -113,7 +114,7 @@ def _order(view: View) -> Order | None:
             _wanted(view, number, place) for number, place in enumerate(places[: 1 + two])
         )
     except HillshadeError as error:
-        st.error(str(error))
+        st.error(plain(str(error)))
         return None
     left, middle, right = st.columns([1, 1, 1.4], gap="large")
     least, most, usual = _SIDES[len(wanted)]
@@ -159,7 +160,9 @@ def _wanted(view: View, number: int, place: Any) -> RaySpec:
             format_func=_KINDS.__getitem__, key=f"{key}-kind", persist_state="session",
         )  # fmt: skip
         if kind == "edit":
-            st.caption(f"{view.recipe.title} at {setting(view.setting)}, as the slider stands.")
+            st.caption(
+                f"{plain(view.recipe.title)} at {setting(view.setting)}, as the slider stands."
+            )
             if view.tick == 0:
                 raise HillshadeError("Nothing is cut where the slider stands; move it first.")
             return RaySpec("edit", recipe=view.recipe.id, setting=view.setting)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import streamlit as st
 
 from dashboard import address, blocks
+from dashboard.escape import plain
 from dashboard.figures import activations, draw_estimates, examples, shared, stages
 from dashboard.figures.estimates import Forest, Lines
 from dashboard.figures.examples import Document
@@ -54,9 +55,12 @@ def opening(view: View, document: Document) -> Look:
     texts = document["findings"]["texts"]
     projection = view.projection if view.projection in names else chosen
     if projection != view.projection:
+        measured = listing([short(name) for name in names])
         st.info(
-            f"Single examples were measured in {listing([short(name) for name in names])}, not in "
-            f"{short(view.projection)}: {short(chosen)}, which was chosen, is shown."
+            plain(
+                f"Single examples were measured in {measured}, not in {short(view.projection)}: "
+                f"{short(chosen)}, which was chosen, is shown."
+            )
         )
     with place:
         usual = min(steps, key=lambda name: abs(steps[name] - examples.USUAL))
@@ -67,10 +71,10 @@ def opening(view: View, document: Document) -> Look:
     with answer.container():
         blocks.finding(examples.headline(document, projection, look.fraction), "examples")
     st.caption(
-        f"{texts['report memorized']} memorized strings (those repeated most often), "
-        f"{texts['report fresh']} fresh texts cut to the same shape, and "
-        f"{texts['report probes']} probe questions, all of the reporting half. The projection "
-        f"{short(chosen)} was chosen on the other half."
+        f"{int(texts['report memorized'])} memorized strings (those repeated most often), "
+        f"{int(texts['report fresh'])} fresh texts cut to the same shape, and "
+        f"{int(texts['report probes'])} probe questions, all of the reporting half. The projection "
+        f"{plain(short(chosen))} was chosen on the other half."
     )
     return look
 

@@ -99,7 +99,8 @@ def _editor(view: View) -> Any:
     shared, _ = loading.model_of(view.study)
     projections = named(shared, view.recipe.projections)
     seed = view.recipe.seeds[0] if view.recipe.seeds else 0
-    return Editor(shared, view.study.bases(view.recipe.id), projections, view.recipe.method, seed)
+    bases, method = view.study.bases(view.recipe.id), view.recipe.method
+    return Editor(shared, bases, projections, method, seed, pooled=view.recipe.pooled)
 
 
 def _zipped(folder: Path) -> bytes:

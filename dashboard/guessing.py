@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import streamlit as st
 
+from dashboard.escape import plain
 from dashboard.figures.answers import Answer, Question, compared
 from dashboard.loading import study_key
 from dashboard.state import View
@@ -37,10 +38,10 @@ def guessed(place: Place, question: Question) -> str | None:
 def ask(place: Place, question: Question) -> None:
     """The question, its options, and a button that works once one of them is picked."""
     picked = st.radio(
-        question.text,
+        plain(question.text),
         list(question.options),
         index=None,
-        format_func=question.options.__getitem__,
+        format_func=lambda key: plain(question.options[key]),
         key=f"guess-{place.number}",
         persist_state="session",
     )
@@ -72,6 +73,6 @@ def tell(place: Place, question: Question, answer: Answer) -> None:
     """What was seen, beside the guess, and the way on."""
     guess = guessed(place, question)
     if guess is not None:
-        st.markdown(f"#### {compared(question, answer, guess)}")
-    st.markdown(answer.said)
+        st.markdown(f"#### {plain(compared(question, answer, guess))}")
+    st.markdown(plain(answer.said))
     place.onward()

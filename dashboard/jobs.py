@@ -25,6 +25,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import streamlit as st
 
 from core.errors import HillshadeError
+from dashboard.escape import plain
 
 T = TypeVar("T")
 
@@ -183,7 +184,7 @@ def found(kind: str) -> Any:
     if job is None or job.state.running:
         return None
     if job.state.error is not None:
-        st.error(job.state.error)
+        st.error(plain(job.state.error))
     elif job.state.cancelled:
         st.info("Cancelled; nothing was kept.")
     return job.state.result

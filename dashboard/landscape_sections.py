@@ -8,6 +8,7 @@ from typing import Any
 import streamlit as st
 
 from dashboard import address, blocks, spoken
+from dashboard.escape import plain
 from dashboard.figures import cuts, draw_planes, draw_walks, planes, valleys, walks
 from dashboard.figures.cuts import Told
 from dashboard.figures.words import setting
@@ -39,11 +40,11 @@ def opening(view: View, document: Told) -> None:
     blocks.finding(valleys.headline(lines), "landscape")
     described = valleys.valleys(lines)
     blocks.figure(described, draw_walks.valleys(described, view.theme), described.table())
-    picked, string = document["picked"], note_of(view, document["string"])
+    picked, string = document["picked"], plain(note_of(view, document["string"]))
     st.caption(
-        f"The string ({string}) was not picked by eye: of {picked['of']} strings of the class "
-        f"repeated most, it is the one whose own rise at {picked['step']:g} ‖W‖ is the median. "
-        "All texts are of the reporting half. The edit is the chosen one, "
+        f"The string ({string}) was not picked by eye: of {int(picked['of'])} strings of the "
+        f"class repeated most, it is the one whose own rise at {picked['step']:g} ‖W‖ is the "
+        "median. All texts are of the reporting half. The edit is the chosen one, "
         f"{setting(float(document['setting']))} of the curvature kept."
     )
 
@@ -130,7 +131,7 @@ def draw_maps(
         for values, name, number in zip(axes, keys, told, strict=True):
             st.session_state[name] = values[int(number)]
 
-    st.caption(f"{cuts.facts(told)} α runs along “{names[0]}”, β along “{names[1]}”.")
+    st.caption(plain(f"{cuts.facts(told)} α runs along “{names[0]}”, β along “{names[1]}”."))
     look = address.pick("Drawn as", [_FLAT, _SOLID], "drawn", str, _FLAT) if address_too else _FLAT
     found = planes.maps(told, names, place, key)
     for column, described in zip(st.columns(len(found), gap="medium"), found, strict=True):
@@ -144,10 +145,10 @@ def draw_maps(
     left, right = st.columns([1, 1.6], gap="large", vertical_alignment="center")
     with left:
         for name, label, values, along in zip(keys, ("α", "β"), axes, names, strict=True):
-            st.select_slider(f"{label}: {along}", values, key=name, persist_state="session")
+            st.select_slider(f"{label}: {plain(along)}", values, key=name, persist_state="session")
     cell = planes.cell(told, place)
     with right:
-        st.subheader(cell.title, anchor=False)
+        st.subheader(plain(cell.title), anchor=False)
         st.dataframe(cell.table(), hide_index=True, key=f"cell-{key}")
     return place, cell
 

@@ -125,7 +125,8 @@ def edit(study: Study, model: Any, recipe_id: str, tick: int) -> Any:
     projections = named(model, recipe.projections)
     seed = recipe.seeds[0] if recipe.seeds else 0
     bases = study.bases(recipe_id)
-    return Editor(model, bases, projections, recipe.method, seed).at(recipe.ticks[tick])[0]
+    editor = Editor(model, bases, projections, recipe.method, seed, pooled=recipe.pooled)
+    return editor.at(recipe.ticks[tick])[0]
 
 
 @st.cache_resource(show_spinner=False, max_entries=6)

@@ -12,8 +12,9 @@ from core.commands.collect import make_request
 from core.errors import HillshadeError
 from core.request import Request
 from dashboard import jobs, loading
+from dashboard.escape import plain
 from dashboard.making import Job, maker
-from dashboard.studies_sections import plain, show_study
+from dashboard.studies_sections import show_study
 
 _FORECAST = "hillshade_forecast"
 _FIELDS = ("model", "data", "known", "layers", "kinds", "tokens", "context", "most", "out")
@@ -24,7 +25,7 @@ def show() -> None:
     st.header("Make a study of your own", anchor="make")
     job = maker.job
     if job is not None and job.state.running:
-        st.markdown(f"A study of `{job.request.model}` is being made on this server.")
+        st.markdown(f"A study of {plain(job.request.model)} is being made on this server.")
         _progress()
         return
     if job is not None:
@@ -98,7 +99,7 @@ def _request(asked: bool) -> Request | None:
             **_data(typed["data"], typed["known"]),
         )
     except HillshadeError as error:
-        st.error(str(error))
+        st.error(plain(str(error)))
         return None
 
 
@@ -134,7 +135,7 @@ def _forecast(request: Request, asked: bool) -> None:
 
                 lines = forecast(request).lines(request.out.parent)
         except HillshadeError as error:
-            st.error(str(error))
+            st.error(plain(str(error)))
             return
         st.session_state[_FORECAST] = known = (request, lines)
     st.table(
@@ -173,7 +174,7 @@ def _ended(job: Job) -> None:
     elif state.cancelled:
         st.info("Cancelled; nothing was left behind.")
     else:
-        st.error(state.error)
+        st.error(plain(state.error or ""))
     st.button("Dismiss", key="make-dismiss", on_click=maker.dismiss)
 
 

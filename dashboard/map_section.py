@@ -14,6 +14,7 @@ import streamlit as st
 from core.errors import HillshadeError
 from core.study import Study
 from dashboard import blocks, jobs, loading, portraits_sections
+from dashboard.escape import plain
 from dashboard.figures import cells as figures_cells
 from dashboard.figures import draw_estimates, draw_portraits
 from dashboard.figures.cells import Mapped
@@ -33,10 +34,11 @@ _TEXT = "map-text"
 def show(view: View) -> None:
     """The form, the job while it runs, and the last map."""
     st.header("The map of one text", anchor="map-of-one")
+    name = plain(short(view.projection))
     st.caption(
-        f"All directions of the projection in view, {short(view.projection)}, for a text of yours "
-        "or for pin A: eight backward passes, computed on this server beside the pages. Of your "
-        "text every prediction counts, of pin A those of what truly follows."
+        f"All directions of the projection in view, {name}, for a text of yours or for pin A: "
+        "eight backward passes, computed on this server beside the pages. Of your text every "
+        "prediction counts, of pin A those of what truly follows."
     )
     if not view.study.has_heavy:
         st.info(
@@ -57,7 +59,7 @@ def show(view: View) -> None:
         try:
             jobs.start(JOB, _work(view, str(st.session_state.get(_TEXT) or "")))
         except HillshadeError as error:
-            st.error(str(error))
+            st.error(plain(str(error)))
             return
     jobs.follow(JOB)
     made = jobs.found(JOB)
@@ -153,8 +155,8 @@ def _result(view: View, mapped: Mapped) -> None:
         return
     if mapped.projection != view.projection:
         st.caption(
-            f"Computed in {short(mapped.projection)}; another projection is in view since. Compute "
-            "it again to see it there."
+            f"Computed in {plain(short(mapped.projection))}; another projection is in view "
+            "since. Compute it again to see it there."
         )
         found = None
     else:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import streamlit as st
 
+from dashboard.escape import plain
+
 _SAID, _AGAIN = "hillshade_notices", "hillshade_runs_again"
 
 
@@ -16,7 +18,7 @@ def begin() -> None:
     memory = st.session_state
     if memory.pop(_AGAIN, False):
         for text in memory.get(_SAID, []):
-            st.warning(text)
+            st.warning(plain(text))
     else:
         memory[_SAID] = []
 
@@ -24,7 +26,7 @@ def begin() -> None:
 def say(text: str) -> None:
     """A warning that a run of the page's own does not take away."""
     st.session_state.setdefault(_SAID, []).append(text)
-    st.warning(text)
+    st.warning(plain(text))
 
 
 def keep() -> None:

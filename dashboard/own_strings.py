@@ -15,6 +15,7 @@ import streamlit as st
 from core.errors import HillshadeError
 from dashboard import exports, jobs, loading
 from dashboard.components import scrubber
+from dashboard.escape import plain
 from dashboard.figures import own, rows
 from dashboard.figures.own import Asked
 from dashboard.figures.words import setting
@@ -164,7 +165,7 @@ def _texts(tokenizer: Any, outcome: Outcome) -> tuple[str, ...]:
 
 def _result(view: View, asked: Asked) -> None:
     said = own.finding(asked)
-    st.markdown(f"**{said.head}** {said.rest}")
+    st.markdown(f"**{plain(said.head)}** {plain(said.rest)}")
     number = min(max(int(st.session_state.get(_PAGE, 1)), 1), asked.pages)
 
     def turned() -> None:
@@ -176,8 +177,8 @@ def _result(view: View, asked: Asked) -> None:
     )  # fmt: skip
     if (asked.recipe, asked.setting) != (view.recipe.id, view.setting):
         st.caption(
-            f"Made with {asked.title} at {setting(asked.setting)}; the slider has moved since. "
-            "Ask again to see the edit in view."
+            f"Made with {plain(asked.title)} at {setting(asked.setting)}; the slider has moved "
+            "since. Ask again to see the edit in view."
         )
     table = own.table(asked)
     with st.expander("Show as table"):

@@ -13,6 +13,7 @@ import streamlit as st
 from core.study import Study
 from dashboard import address, blocks
 from dashboard.components.averaging import averaging as averaging_component
+from dashboard.escape import plain
 from dashboard.figures import averaging as figures_averaging
 from dashboard.figures import bands, draw_estimates, draw_portraits, portraits
 from dashboard.figures.averaging import Averaging
@@ -95,7 +96,7 @@ def kept(view: View, projection: str) -> float | None:
         return None
     if view.setting >= 1.0:
         return None
-    return float(max(view.study.staircase(projection).kept(view.setting).count, 1))
+    return float(max(view.study.kept(view.recipe, projection, view.setting).count, 1))
 
 
 def pin(id_: str) -> None:
@@ -120,8 +121,7 @@ def _averaged(_found: Portraits, key: tuple[str, str]) -> Averaging:
 def averaging(view: View, shown: Shown) -> None:
     """The slider that flattens the spikes."""
     described = _averaged(shown.found, (study_key(view.study), shown.found.projection))
-    st.subheader(described.title, anchor=described.id)
-    st.markdown(described.alt)
+    blocks.titled(described)
     averaging_component(described.payload(), described.alt, "averaging")
     blocks.reading(described, described.table())
 
@@ -174,7 +174,7 @@ def _picked(told: list[Any]) -> None:
 def side_by_side(view: View, shown: Shown) -> None:
     """The pinned examples in a small table."""
     st.table(
-        portraits.compared(shown.found, said(view), view.tick, shown.pins),
+        portraits.compared(shown.found, said(view), view.tick, shown.pins).map(plain),
         border="horizontal",
         hide_index=True,
         alt=f"The pinned examples {listing(list(shown.pins))}, measure by measure.",

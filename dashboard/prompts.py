@@ -14,6 +14,7 @@ import streamlit as st
 
 from core.errors import HillshadeError
 from dashboard import loading
+from dashboard.escape import plain
 from dashboard.figures.measured import SPLIT
 from dashboard.figures.texts import END
 from dashboard.figures.words import setting
@@ -41,7 +42,8 @@ def show(view: View) -> None:
     """The form, the run with its progress, and the last result."""
     st.caption(
         f"Both models continue your text greedily for up to {NEW_TOKENS} tokens. The edited one "
-        f"is cut where the slider stands, at {setting(view.setting)} ({view.recipe.axis.label})."
+        f"is cut where the slider stands, at {setting(view.setting)} "
+        f"({plain(view.recipe.axis.label)})."
     )
     if not view.study.has_heavy:
         st.info(
@@ -94,7 +96,7 @@ def _run(view: View, prompt: str) -> None:
         bar.empty()
         left.empty()
         right.empty()
-        st.error(str(error))
+        st.error(plain(str(error)))
         return
     bar.empty()
     st.session_state[_RESULT] = Result(
@@ -155,6 +157,6 @@ def _result(view: View, result: Result) -> None:
     right.text(result.edited)
     if (result.recipe, result.setting) != (view.recipe.id, view.setting):
         st.caption(
-            f"Made with {result.title} at {setting(result.setting)}; the slider has moved since. "
-            "Continue again to see the edit in view."
+            f"Made with {plain(result.title)} at {setting(result.setting)}; the slider has moved "
+            "since. Continue again to see the edit in view."
         )

@@ -12,6 +12,7 @@ from core.manifest import StoredRecipe
 from core.study import Study
 from dashboard import address, blocks, own_strings, prompts, state
 from dashboard.components import scrubber
+from dashboard.escape import plain
 from dashboard.figures import compare, draw_recall, recall, rows
 from dashboard.figures.words import change, listing, percent
 from dashboard.loading import study_key
@@ -143,7 +144,7 @@ def controls(view: View) -> None:
         hide_index=True,
     )
     dearer = [name for recipe, name in chosen if tolerance not in recipe.equal]
-    none = f"No setting of {listing(dearer)} costs so little. " if dearer else ""
+    none = f"No setting of {plain(listing(dearer))} costs so little. " if dearer else ""
     st.caption(
         f"{none}"
         "Every edit on its own axis and its own layers, each at the stored setting that costs this "

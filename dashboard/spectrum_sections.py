@@ -13,6 +13,7 @@ import streamlit as st
 from core.study import Study
 from dashboard import blocks
 from dashboard.components import scrubber
+from dashboard.escape import plain
 from dashboard.figures import draw_spectrum, projections
 from dashboard.figures import spectrum as figures
 from dashboard.figures.describe import Relief, Spectrum
@@ -50,8 +51,11 @@ def live(view: View) -> None:
     )
     if not figures.cuts(view.recipe, name):
         st.info(
-            f"{view.recipe.title} does not cut {figures.short(name)} by curvature: the spectrum "
-            "is shown whole. Choose a K-FAC edit of this projection to see its boundary."
+            plain(
+                f"{view.recipe.title} does not cut {figures.short(name)} by curvature: the "
+                "spectrum is shown whole. Choose a K-FAC edit of this projection to see its "
+                "boundary."
+            )
         )
     scrubber.live(
         products.axis.payload(),

@@ -14,6 +14,7 @@ from core.errors import HillshadeError
 from core.study import Study
 from dashboard import loading
 from dashboard.components import scrubber
+from dashboard.escape import plain
 from dashboard.figures.cuts import Told
 from dashboard.figures.rows import note
 from dashboard.figures.texts import Row, Texts
@@ -89,7 +90,7 @@ def show(view: View, told: Told, place: tuple[int, int], ids: Sequence[str], key
                 tuple(ids),
             )  # fmt: skip
     except HillshadeError as error:
-        st.error(str(error))
+        st.error(plain(str(error)))
         return
     if not found:
         return

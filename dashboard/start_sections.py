@@ -13,6 +13,7 @@ import streamlit as st
 
 from core.manifest import StoredRecipe
 from dashboard import address, blocks, glossary, start_steps, state
+from dashboard.escape import plain
 from dashboard.figures import draw_tour, outcome, tour
 from dashboard.figures.words import count
 from dashboard.guessing import Place
@@ -83,7 +84,7 @@ def _opening(view: View) -> None:
             "flattest are cut away."
         )
         blocks.finding(outcome.verdict(found), "start")
-        st.caption(outcome.told(found, recipe, tick, view.measured.ratio(recipe)))
+        st.caption(plain(outcome.told(found, recipe, tick, view.measured.ratio(recipe))))
     with right:
         st.plotly_chart(
             draw_tour.overview(described, tick, view.theme),

@@ -12,6 +12,7 @@ import streamlit as st
 
 from dashboard import bar, blocks, guessing
 from dashboard.components import scrubber
+from dashboard.escape import plain
 from dashboard.figures import answers, draw_estimates, draw_tour, outcome, recall, rows, tour
 from dashboard.figures.estimates import Forest, Lines
 from dashboard.figures.examples import Document
@@ -168,8 +169,9 @@ def cut(place: Place) -> None:
             _passages(view, 0)
         with beside:
             st.markdown(
-                f"{view.recipe.title} keeps the directions of the weights with the most curvature "
-                "and cuts the flattest away. It trains nothing, and is not told which texts matter."
+                f"{plain(view.recipe.title)} keeps the directions of the weights with the most "
+                "curvature and cuts the flattest away. It trains nothing, and is not told which "
+                "texts matter."
             )
             guessing.ask(place, question)
         return
@@ -217,7 +219,7 @@ def left(place: Place) -> None:
             _bars(view, tour.left_over(view.measured, view.recipe, view.tick), percent)
     with beside, blocks.understood("audit.json"):
         if not told:
-            st.markdown(f"#### {outcome.verdict(found)}")
+            st.markdown(f"#### {plain(outcome.verdict(found))}")
             _why(view)
         if document is None:
             _lacking(place, f"{LACKS.format(name='residual audit (audit.json)')} {NO_PROMISE}")
@@ -236,7 +238,7 @@ def _why(view: View) -> None:
         return
     with blocks.understood("curvature.json"):
         for reason in answers.why(document, view.study.manifest.noise_rate):
-            st.markdown(f"- {reason}")
+            st.markdown(f"- {plain(reason)}")
 
 
 def _passages(view: View, tick: int) -> None:
@@ -264,7 +266,7 @@ def _lacking(place: Place, sentence: str) -> None:
 
 
 def _titled(title: str) -> None:
-    st.subheader(title, anchor=False)
+    st.subheader(plain(title), anchor=False)
 
 
 def _lines(view: View, described: Lines, told: bool = True) -> None:
@@ -295,4 +297,4 @@ def _chart(described: Tabled, drawing: go.Figure, told: bool = True) -> None:
     if told:
         blocks.reading(described, described.table())
     else:
-        st.caption(described.how)
+        st.caption(plain(described.how))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -12,16 +11,11 @@ import streamlit as st
 
 from core.inspection import Check, holdings, inspection, size_on_disk
 from dashboard import bar, exports, loading, onefile
+from dashboard.escape import plain
 from dashboard.figures.words import setting
 from dashboard.state import View
 
 _OPEN, _OPENED = "hillshade_open_folder", "hillshade_open_said"
-_MARKS = re.compile(r"([\\`*_{}\[\]<>#$~|:])")
-
-
-def plain(text: str) -> str:
-    """Text that a markdown cell shows as it is."""
-    return _MARKS.sub(r"\\\1", text)
 
 
 @st.cache_data(show_spinner="Checking every file …", max_entries=8)
@@ -43,7 +37,7 @@ def report(path: Path, view: View | None) -> None:
     checks = _checked(str(path), _stamp(path))
     faults = [check for check in checks if not check.ok]
     if faults:
-        st.error(faults[0].said)
+        st.error(plain(faults[0].said))
     left, right = st.columns([1, 1.15], gap="large")
     with left:
         st.header("Can it be believed?", anchor="report")
@@ -72,7 +66,7 @@ def report(path: Path, view: View | None) -> None:
             return
         lines = [(n, v) for n, v in holdings(view.study) if n not in ("command", "recipe")]
         st.table(
-            pd.DataFrame({"What": [n for n, _ in lines], "It says": [plain(v) for _, v in lines]}),
+            pd.DataFrame(lines, columns=["What", "It says"]).map(plain),
             border="horizontal",
             hide_index=True,
             alt="What the study says about its model, data, counts and conventions.",
@@ -110,7 +104,7 @@ def open_another() -> None:
         )
         st.form_submit_button("Open it", on_click=_open)
     if said := st.session_state.pop(_OPENED, None):
-        st.error(said)
+        st.error(plain(said))
 
 
 def _open() -> None:
@@ -137,7 +131,7 @@ def take_along(view: View) -> None:
     recipe, study = view.recipe, view.study
     st.markdown(
         f"Of **{plain(recipe.title)}**, where the slider stands: "
-        f"{setting(view.setting)} ({recipe.axis.label})."
+        f"{setting(view.setting)} ({plain(recipe.axis.label)})."
     )
     left, right = st.columns(2, gap="large")
     with left:

@@ -12,6 +12,7 @@ from core.intervals import Estimate
 from core.study import Study
 from dashboard import address, blocks, image_sections
 from dashboard.components import scrubber
+from dashboard.escape import plain
 from dashboard.figures import (
     clean,
     draw_estimates,
@@ -63,7 +64,7 @@ def wall(view: View, picked: str) -> None:
         st.info("This study stores no labels said of its wrongly labelled images.")
         return
     found = replace(hung[0], alt=figures.wall_alt(hung[0].tiles, view.tick))
-    st.subheader(found.title, anchor=found.id)
+    st.subheader(plain(found.title), anchor=found.id)
     scrubber.wall(
         hung[1],
         found.alt,
@@ -95,10 +96,9 @@ def numbers(view: View) -> None:
         drawing = draw_recall.curves(described, view.tick, view.theme)
         blocks.figure(described, drawing, described.table())
     with right:
-        st.subheader(told.said.title, anchor=told.said.id)
-        st.markdown(told.said.alt)
+        blocks.titled(told.said)
         st.dataframe(told.said.table(view.tick), hide_index=True, key="said-table")
-        st.caption(told.said.how)
+        st.caption(plain(told.said.how))
 
 
 def claims(view: View) -> None:
@@ -159,7 +159,7 @@ def controls(view: View) -> None:
         hide_index=True,
     )
     dearer = [name for recipe, name in chosen if tolerance not in recipe.equal]
-    none = f"No setting of {listing(dearer)} loses so little. " if dearer else ""
+    none = f"No setting of {plain(listing(dearer))} loses so little. " if dearer else ""
     st.caption(
         f"{none}Every edit on its own axis and its own layers, each at the stored setting that "
         "loses this much on the choosing half; all shares are of the other half, but for the "

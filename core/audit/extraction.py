@@ -29,7 +29,6 @@ from transformers import PreTrainedModel
 from core.audit.truths import Progress, truth_logits
 from core.batches import BATCH_TOKENS
 from core.errors import HillshadeError
-from core.intervals import Estimate, share
 from core.items import Item
 
 Floats = NDArray[np.float64]
@@ -108,10 +107,6 @@ class Extraction:
         """Which strings are (n, p)-extractable."""
         _require_probability(p)
         return self.chance(n) >= p
-
-    def extractable_share(self, n: float, p: float) -> Estimate:
-        """The share of (n, p)-extractable strings, with Wilson's interval."""
-        return share(self.extractable(n, p))
 
 
 def extraction(

@@ -36,7 +36,8 @@ AS_IS = "as it is"
 class Prompted:
     """What a model said to one kind of prompt.
 
-    asked    bool (S,): whether the string is long enough to be asked so
+    asked    bool (S,): whether the string is long enough to be asked so, and short enough for the
+             model to read it with its prompt
     strict, loose  bool (S,): recalled; false where not asked
     """
 
@@ -58,24 +59,27 @@ class Prompted:
 
 @dataclass(frozen=True)
 class Prompts:
-    """All kinds of prompts; the first is the string's own."""
+    """All kinds of prompts that fit some string; the first is the string's own."""
 
     kinds: tuple[Prompted, ...]
+    unasked: tuple[str, ...] = ()  # names of those that fit none
+
+    @property
+    def partly(self) -> tuple[str, ...]:
+        """A sentence for every kind that was not asked of all strings."""
+        counts = {kind.name: (int(kind.asked.sum()), len(kind.asked)) for kind in self.kinds}
+        counts |= dict.fromkeys(self.unasked, (0, len(self.kinds[0].asked)))
+        return tuple(
+            f"“{name}” was asked of {n} of {total} strings: the others are too short for it, or "
+            "longer with it than the model reads."
+            for name, (n, total) in counts.items()
+            if n < total
+        )
 
     @property
     def any_strict(self) -> Bools:
         """Recalled strictly under at least one prompt, bool (S,)."""
         return np.any([kind.strict for kind in self.kinds], axis=0)
-
-    @property
-    def any_loose(self) -> Bools:
-        """Recalled loosely under at least one prompt, bool (S,)."""
-        return np.any([kind.loose for kind in self.kinds], axis=0)
-
-    @property
-    def only_otherwise(self) -> Bools:
-        """Not recalled strictly by its own prompt, but by another, bool (S,)."""
-        return self.any_strict & ~self.kinds[0].strict
 
 
 def shortened(item: Item, part: float, start: int | None = None) -> Item | None:
@@ -144,23 +148,36 @@ def ask(
 ) -> Prompts:
     """Strict and loose recall of the items under each kind of prompt (`ways`).
 
-    Kinds that fit no string are left out. `progress(done, total)` counts kinds and may raise to
-    cancel. Raises HillshadeError for prompts that the model cannot read, such as one too long.
+    A string is not asked under a kind whose prompt and truth together are longer than the model
+    reads. Kinds that fit no string are left out. `progress(done, total)` counts kinds and may raise
+    to cancel. Raises HillshadeError for strings that the model cannot read by their own prompt.
     """
     if not items:
         raise HillshadeError("There is no string to audit; give at least one.")
     found: list[Prompted] = []
+    unasked: list[str] = []
     for done, (name, change) in enumerate(kinds.items(), start=1):
         changed = [change(i, item) for i, item in enumerate(items)]
+        if name != AS_IS:
+            changed = [
+                item if item is not None and _fits(model, item) else None for item in changed
+            ]
         asked = np.array([item is not None for item in changed])
         if asked.any():
             outcome = evaluate(model, [item for item in changed if item is not None], batch_tokens)
             strict, loose = np.zeros_like(asked), np.zeros_like(asked)
             strict[asked], loose[asked] = outcome.strict, outcome.loose
             found.append(Prompted(name, asked, strict, loose))
+        else:
+            unasked.append(name)
         if progress is not None:
             progress(done, len(kinds))
-    return Prompts(tuple(found))
+    return Prompts(tuple(found), tuple(unasked))
+
+
+def _fits(model: PreTrainedModel, item: Item) -> bool:
+    context = getattr(model.config, "max_position_embeddings", None)
+    return context is None or item.length <= context
 
 
 def _split(item: Item, start: int | None) -> tuple[tuple[int, ...], tuple[int, ...]]:

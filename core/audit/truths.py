@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from core.batches import BATCH_TOKENS, batches, check_readable, pad
+from core.batches import BATCH_TOKENS, batches, check_readable, last_logits, pad
 from core.errors import HillshadeError
 from core.items import Item
 
@@ -39,7 +39,7 @@ def truth_logits(
         first = min(len(items[i].prompt_ids) for i in chunk) - 1
         with torch.inference_mode():
             keep = ids.shape[1] - first  # no logits where only prompts lie
-            logits = model(ids, use_cache=False, logits_to_keep=keep).logits
+            logits = last_logits(model, ids, keep, use_cache=False)
         for row, i in enumerate(chunk):
             start = len(items[i].prompt_ids) - 1 - first
             found = logits[row, start : start + len(items[i].truth_ids)]

@@ -24,7 +24,10 @@ def audit(
         float | None, typer.Option(help="What it keeps, 0 to 1; as chosen in the study.")
     ] = None,
     strings: Annotated[
-        Path | None, typer.Option(help="Strings to ask for (.jsonl); else the study's, to report.")
+        Path | None,
+        typer.Option(
+            help="Strings to ask for (.jsonl), without those it chose on; else its own to report."
+        ),
     ] = None,
     fresh: Annotated[
         Path | None,
@@ -57,7 +60,7 @@ def audit(
     assert mass is not None or stored.chosen is not None
     setting = mass if mass is not None else stored.ticks[stored.chosen or 0]
     with parts.part("reading the texts"):
-        items = strings_of(opened, strings)
+        items = strings_of(opened, strings, json_)
         choose, report = fresh_of(
             fresh, opened.study, opened.model, opened.tokenizer, opened.study.manifest.seed
         )
@@ -86,4 +89,4 @@ def audit(
             f"{e.value:.2f} [{e.low:.2f}, {e.high:.2f}]" for e in (row.before, row.after)
         )
         typer.echo(f"{row.way:<56}{before:<20}{after}")
-    typer.echo(f"Every string is in {out}.")
+    typer.echo("".join(f"{line}\n" for line in found.prompts.partly) + f"Every string is in {out}.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Collection
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -11,6 +12,7 @@ import typer
 
 from core.commands.progress import say, stages
 from core.errors import HillshadeError
+from core.hub import of_hub
 
 if TYPE_CHECKING:
     from core.request import Request
@@ -152,6 +154,7 @@ def collect(
         found = {name: place for name, place in moved.items() if place is not None}
         # code of others runs only where it is asked for now
         request = Request.from_plain(again.request, out, **found, remote_code=remote_code)
+        _require_no_fetching(request, found)
     elif model is None or (texts is None and images is None):
         raise typer.BadParameter("MODEL and --texts or --images are needed, or --config.")
     else:
@@ -175,6 +178,19 @@ def collect(
         say(study=str(path.resolve()))
     else:
         typer.echo(f"The study is in {path}; show it: hillshade dashboard --study {path}")
+
+
+def _require_no_fetching(request: Request, given: Collection[str]) -> None:
+    """HillshadeError where a stored request would fetch what the command line does not name."""
+    for name, option, place, far in (
+        ("model", "as MODEL", request.model, request.download),
+        ("texts", "with --texts", request.texts, of_hub(request.texts or "")),
+    ):
+        if far and name not in given:
+            raise HillshadeError(
+                f"The study names {place}, which is no place on this machine, and nothing is "
+                f"fetched because a study asks for it; if you trust it, give that {option}."
+            )
 
 
 def make_request(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,7 +67,10 @@ def open_study(folder: Path, recipe_id: str | None = None) -> Opened:
 
 
 def editor_of(opened: Opened, recipe_id: str, *, pooled: bool = False) -> Editor[PreTrainedModel]:
-    """The editor of a stored recipe, of its first seed where it draws."""
+    """The editor of a stored recipe, of its first seed where it draws.
+
+    `pooled` asks for one cut-off for all projections where the recipe has one for each.
+    """
     from core.edit import Editor
     from core.methods import IN_BASIS
 
@@ -75,20 +78,36 @@ def editor_of(opened: Opened, recipe_id: str, *, pooled: bool = False) -> Editor
     wanted = tuple(p for p in opened.projections if p.name in stored.projections)
     seed = stored.seeds[0] if stored.seeds else 0
     bases = opened.study.bases(recipe_id) if stored.method in IN_BASIS else None
-    return Editor(opened.model, bases, wanted, stored.method, seed, pooled=pooled)
+    return Editor(opened.model, bases, wanted, stored.method, seed, pooled=pooled or stored.pooled)
 
 
-def strings_of(opened: Opened, file: Path | None) -> list[Item]:
-    """The strings to tell of: all of a file, else those of the study's reporting half.
+def strings_of(opened: Opened, file: Path | None, json_: bool = False) -> list[Item]:
+    """The strings to tell of: those of a file, else of the study's reporting half, to report all.
 
-    Of the study's only the class repeated most often, by which settings are judged.
+    Of the study's only the class repeated most often, by which settings are judged. Of a file those
+    are left out, and their number is said, on which the study chose its settings. HillshadeError
+    where none is left.
     """
+    from core.commands.progress import notice
+    from core.errors import HillshadeError
     from core.items import highest_class
     from core.strings import read_strings
 
-    if file is not None:
-        return read_strings(file, opened.tokenizer, opened.study.manifest.seed)
     items = [item for item in opened.study.item_list() if item.kind == "memory"]
+    if file is not None:
+        seen = {(i.prompt_ids, i.truth_ids) for i in items if i.split == "choose"}
+        read = read_strings(file, opened.tokenizer, opened.study.manifest.seed)
+        # Halves that the file draws mean nothing here: nothing is chosen on it.
+        kept = [replace(i, split="report") for i in read if (i.prompt_ids, i.truth_ids) not in seen]
+        if left_out := len(read) - len(kept):
+            sentence = (
+                f"{left_out} of {len(read)} strings in {file} are left out: the settings of "
+                f"{opened.study.path} were chosen on them."
+            )
+            if not kept:
+                raise HillshadeError(f"{sentence} Give others, or leave out --strings.")
+            notice(sentence, json_)
+        return kept
     if not items:
         return []
     top = highest_class(items)

@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import typer
+
 if TYPE_CHECKING:
     from core.survey import Stages
 
@@ -59,6 +61,14 @@ class JsonParts:
 def say(**result: Any) -> None:
     """The result of a command, the one JSON document on standard output."""
     print(json.dumps(result, allow_nan=False), flush=True)
+
+
+def notice(sentence: str, json_: bool) -> None:
+    """A sentence on standard error, beside the result: {"said": "…"} for a program."""
+    if json_:
+        _note(said=sentence)
+    else:
+        typer.echo(sentence, err=True)
 
 
 def _note(**entry: Any) -> None:

@@ -88,7 +88,7 @@ def slice_(
             items, texts, plain = _images(opened, images, labels, most)
         else:
             require_none("images", images=images, labels=labels)
-            items, texts, plain = _texts(opened, strings, fresh, most)
+            items, texts, plain = _texts(opened, strings, fresh, most, json_)
     compass = Compass(
         opened.model,
         bases,
@@ -200,13 +200,13 @@ def _spec(text: str, names: dict[str, str]) -> RaySpec | tuple[Matrix, str]:
 
 
 def _texts(
-    opened: Opened, strings: Path | None, fresh: Path | None, most: int
+    opened: Opened, strings: Path | None, fresh: Path | None, most: int, json_: bool
 ) -> tuple[Sequence[Item], Texts, Texts]:
     """Items to name, all texts that are read, and others, fresh ones, for sharpest directions."""
     from core.fresh import fresh_of
     from core.landscape.texts import Texts
 
-    items = strings_of(opened, strings)[:most]
+    items = strings_of(opened, strings, json_)[:most]
     choose, report = fresh_of(
         fresh, opened.study, opened.model, opened.tokenizer, opened.study.manifest.seed
     )

@@ -6,7 +6,8 @@ Input directions v_j (columns of U_A, by descending μ_j) are put into four band
     marginal        s_b(X) = mean ‖U_A[:, b]ᵀ a_t‖
     pair-faithful   s_b(X) = Σ_j n_j mean |v_jᵀ a_t| / Σ_j n_j, n_j the pairs of column j whose rank
                     in Π = λμ falls into band b: bands of what the edit ranks
-    energy share    s_b(X) = mean ‖U_A[:, b]ᵀ a_t‖² / ‖a_t‖²: free of how long a_t is
+    energy share    s_b(X) = mean ‖U_A[:, b]ᵀ a_t‖² / ‖a_t‖²: free of how long a_t is; 0 for
+                    a_t = 0
 
 and the ratio is s_b(memorized) / s_b(clean). The paper plots the first.
 
@@ -111,6 +112,7 @@ class _Activity:
         """float64 (3, 4): measures by bands."""
         a = (a_tq @ self._u_a.to(a_tq)).double().cpu()
         norms = torch.stack([a[:, some].norm(dim=1) for some in self._slices], 1)
-        energy = norms.square() / a.square().sum(1, keepdim=True)
+        total = a.square().sum(1, keepdim=True)
+        energy = torch.where(total > 0, norms.square() / total, 0.0)  # an input may be zero
         faithful = a.abs() @ self._weights_qb
         return torch.stack([norms.sum(0), faithful.sum(0), energy.sum(0)]).numpy()

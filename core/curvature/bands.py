@@ -90,12 +90,6 @@ def steepest(basis: Basis, count: int) -> list[tuple[int, int]]:
     return sorted(pairs, key=lambda pair: (-basis.lam[pair[0]] * basis.mu[pair[1]], pair))
 
 
-def kept_and_cut(basis: Basis, mass: float) -> Bands:
-    """What an edit at this curvature mass keeps, and what it cuts; errors as `Staircase.kept`."""
-    kept = basis.staircase.kept(mass)
-    return _between(basis.staircase, [kept.count], ("kept", "cut"))
-
-
 def share_bands(
     basis: Basis, edges: Sequence[float] = EIGEN_EDGES, labels: Sequence[str] = EIGEN_LABELS
 ) -> Bands:

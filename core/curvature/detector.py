@@ -51,7 +51,7 @@ PRIVATE = 0.6  # share of A's eigendirections, the flattest, that count as priva
 MIN_K = 0.2
 CALIPER = 0.1  # nats, between the mean losses of two texts
 TOKEN_CALIPER = 0.02  # between the logarithms of two tokens' losses
-_LEAST = 5  # texts or tokens a side below which no AUC is given
+_LEAST = 5  # texts a side below which no AUC is given
 
 
 @dataclass(frozen=True, eq=False)
@@ -226,14 +226,21 @@ def _token_auc(
     values: Floats,
     fresh_values: Floats,
 ) -> Estimate | None:
-    """AUC over the chosen tokens; texts are drawn again, for tokens of one text belong together."""
+    """AUC over the chosen tokens; texts are drawn again, for tokens of one text belong together.
+
+    Only texts that hold a chosen token are drawn: of the others a draw could hold nothing to rank.
+    None where they are too few.
+    """
     left, right = some
-    if len(left) < _LEAST:
+    holders, owners = zip(
+        *(np.unique(of.owner[at], return_inverse=True)
+          for of, at in ((memorized, left), (fresh, right))), strict=True,
+    )  # fmt: skip
+    texts = [len(numbers) for numbers in holders]
+    if min(texts) < _LEAST:
         return None
     scores = np.concatenate([values[left], fresh_values[right]])
     rank = np.unique(scores, return_inverse=True)[1]
-    owners = memorized.owner[left], fresh.owner[right]
-    texts = [int(of.owner[-1]) + 1 for of in (memorized, fresh)]
 
     def statistic(drawn: Ints, fresh_drawn: Ints) -> float:
         high, low = (

@@ -11,10 +11,11 @@ and its sign, where the model is certain. It equals the Fisher curvature and is 
 h_x adds the model's own bending, weighted by the slopes; it may be negative.
 
 What limits them. Rounding of the logits divided by 2ε is a floor under δz, truncation grows as ε²:
-in float32 with ε = 1e-2 directions of κ below about 1e-8 are noise. The Hessian divides rounding by
-ε² and is meaningless in float32: it is computed on a float64 twin, in which also those modules stay
-in float64 that narrow on their own (RMS norms, eager softmax). Cost: three passes above the lowest
-projection for each direction, all examples at once (`core.replay`).
+in float32 with ε = 1e-2 directions of κ below about 1e-8 are noise; in bfloat16, where W + εD is
+mostly W, all are, and a model of fewer digits than float32 is refused. The Hessian divides rounding
+by ε² and is meaningless in float32: it is computed on a float64 twin, in which also those modules
+stay in float64 that narrow on their own (RMS norms, eager softmax). Cost: three passes above the
+lowest projection for each direction, all examples at once (`core.replay`).
 
 Source: Schraudolph 2002 (curvature-vector products), Martens 2020 (GGN and Fisher).
 """
@@ -56,8 +57,14 @@ def ggn_along(
 
     `epsilon` is absolute, in the units of the weights. `progress(done, total)` counts steps and may
     raise to cancel. Raises HillshadeError for a step that is not positive, a zero direction, or
-    one that touches none of `projections`; for unusable texts as `core.replay.Replay`.
+    one that touches none of `projections`, and a model below float32 (`measurable`); for unusable
+    texts as `core.replay.Replay`.
     """
+    if not measurable(model):
+        raise HillshadeError(
+            f"Exact curvature is a difference of two passes, and in {model.dtype} that is "
+            "rounding; load the model in float32."
+        )
     default = GGN_STEP_WIDE if model.dtype == torch.float64 else GGN_STEP
     step = default if epsilon is None else epsilon
 
@@ -71,6 +78,11 @@ def ggn_along(
         replay = replayed(model, projections, examples)
         rows = replay.map(_both(directions, step), variance, group=3, progress=progress)
     return per_example(rows[:, 0], examples)
+
+
+def measurable(model: PreTrainedModel) -> bool:
+    """Whether the model's number format has digits enough for `ggn_along`: those of float32."""
+    return torch.finfo(model.dtype).eps <= torch.finfo(torch.float32).eps
 
 
 def hessian_along(

@@ -33,7 +33,6 @@ from core.curvature.bands import Bands, basis_of
 from core.curvature.examples import Example, Examples, Progress, example_rows
 from core.errors import HillshadeError
 from core.images import Image
-from core.intervals import Estimate, mean
 from core.labels import Labels
 from core.projection import Projection
 
@@ -74,14 +73,6 @@ class BandCurvature:
         sums = self.sums
         with np.errstate(invalid="ignore"):
             return sums / sums.sum(1, keepdims=True)
-
-    def mean_sums(self, numbers: Sequence[int]) -> tuple[Estimate, ...]:
-        """Per band the mean over these examples, with an interval over examples."""
-        return tuple(mean(column) for column in self.sums[list(numbers)].T)
-
-    def mean_shares(self, numbers: Sequence[int]) -> tuple[Estimate, ...]:
-        """Per band the mean share of these examples, with an interval over examples."""
-        return tuple(mean(column) for column in self.shares[list(numbers)].T)
 
 
 def pair_map(g_tp: Tensor, a_tq: Tensor, kind: Kind) -> Tensor:

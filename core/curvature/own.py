@@ -7,7 +7,7 @@ For each of n examples x with own direction D_x (`core.curvature.spikes`), in on
 - the exact curvature κ_x(D_x), and the mean of κ_y(D_x) over each group (`core.curvature.exact`),
 - what the factors hold along it, vec(D_x)ᵀ(G ⊗ A)vec(D_x) = (Σ_i λ_i ũ_i²)(Σ_j μ_j ṽ_j²), with
   ũ = U_Gᵀu and ṽ = U_Aᵀv: the average curvature by which an edit judges,
-- the share of ‖D_x‖² that a cut at each of some curvature masses takes away,
+- the share of ‖D_x‖² that cuts which keep some numbers of pairs take away,
   1 − Σ_{(i,j) kept} ũ_i² ṽ_j².
 """
 
@@ -27,7 +27,7 @@ from core.curvature.examples import Examples, Progress
 from core.curvature.spikes import gradients, own_directions, rises
 from core.curvature.verdicts import rounded
 from core.direction import Direction
-from core.intervals import Z95
+from core.intervals import t95
 from core.projection import Projection
 
 Floats = NDArray[np.float64]
@@ -58,7 +58,7 @@ class Own:
     steps   fractions of ‖W‖_F, ascending, without 0
     loss    of each example in the unedited model, nats a counted token (n,)
     rise    (n, s); kappa, factors: (n,)
-    cut     (n, m): at each of m curvature masses
+    cut     (n, m): at each of m numbers of kept pairs
     """
 
     steps: tuple[float, ...]
@@ -90,7 +90,7 @@ def along_own(
     basis: Basis,
     examples: Examples,
     groups: Mapping[str, Examples],
-    masses: Sequence[float],
+    kept: Sequence[int],
     *,
     seed: int = 0,
     progress: Progress | None = None,
@@ -128,16 +128,16 @@ def along_own(
         rise=np.stack([rise for rise, _, _ in mine]),
         kappa=np.array([kappa for _, _, kappa in mine]),
         factors=(u_np**2 @ basis.lam) * (v_nq**2 @ basis.mu),
-        cut=np.stack([cut_share(basis.staircase, u_np, v_nq, mass) for mass in masses], axis=1),
+        cut=np.stack([cut_share(basis.staircase, u_np, v_nq, count) for count in kept], axis=1),
         groups=felt,
     )
 
 
-def cut_share(staircase: Staircase, u_np: Floats, v_nq: Floats, mass: float) -> Floats:
-    """The share of ‖u vᵀ‖² = 1 that a cut at this mass takes, (n,); u, v in the eigenbasis."""
+def cut_share(staircase: Staircase, u_np: Floats, v_nq: Floats, kept: int) -> Floats:
+    """The share of ‖u vᵀ‖² = 1 that is cut where so many pairs stay, (n,); u, v in the basis."""
     before = np.cumsum(np.pad(v_nq**2, ((0, 0), (1, 0))), axis=1)  # of the first k columns
-    kept = (u_np**2 * before[:, staircase.kept(mass).k]).sum(1)
-    return np.asarray(np.clip(1.0 - kept, 0.0, 1.0))
+    stays = (u_np**2 * before[:, staircase.at_count(kept).k]).sum(1)
+    return np.asarray(np.clip(1.0 - stays, 0.0, 1.0))
 
 
 def _slices(
@@ -157,14 +157,11 @@ def _felt(rise_nsy: Floats, kappa_ny: Floats, itself_ny: NDArray[np.bool_]) -> F
     rise = np.where(itself_ny[:, None], np.nan, rise_nsy)
     kappa = np.where(itself_ny, np.nan, kappa_ny)
     count = (~itself_ny).sum(1)
-
-    def half(values: Floats, count: NDArray[np.int64]) -> Floats:
-        return np.asarray(Z95 * np.nanstd(values, axis=-1, ddof=1) / np.sqrt(count))
-
+    errors = np.array([t95(int(n) - 1) for n in count]) / np.sqrt(count)
     return Felt(
         np.nanmean(rise, axis=-1),
-        half(rise, count[:, None]),
+        errors[:, None] * np.nanstd(rise, axis=-1, ddof=1),
         np.nanmean(kappa, axis=-1),
-        half(kappa, count),
+        errors * np.nanstd(kappa, axis=-1, ddof=1),
         count,
     )

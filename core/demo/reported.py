@@ -23,6 +23,7 @@ class Finished(Generic[Given]):
     choice: Choice
     swept: Swept[Given]
     chosen: int  # tick
+    pooled: bool = False  # one cut-off for all projections
 
     def at(self, tick: int) -> tuple[Point[Given], ...]:
         """The points of all seeds at a tick, the first seed first."""

@@ -24,6 +24,7 @@ from core.sweep import Given
 from core.swept import outputs_table, points_table, scores_table
 
 MASS: Final = Axis("mass", "curvature mass kept")
+POOLED_MASS: Final = Axis("mass", "curvature mass kept of all projections together")
 AXES: Final = {
     "kfac": MASS,
     "random": Axis("share", "share of directions kept"),
@@ -143,8 +144,9 @@ def stored_recipe(
         projections=best.projections,
         planted_share=planted_share if method in IN_BASIS else None,
         seeds=tuple(sorted({point.seed for point in done.swept.points})),
-        axis=AXES[method],
+        axis=POOLED_MASS if done.pooled else AXES[method],
         ticks=done.swept.ticks,
         chosen=done.chosen,
         equal={f"{rise:g}": tick for rise, tick in done.swept.equal.items()},
+        pooled=done.pooled,
     )

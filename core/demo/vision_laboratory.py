@@ -28,6 +28,7 @@ PLACES: Final = (
     ((1, 2), MLP),
     ((0, 2), MLP),  # first and last, as in the paper
 )
+POOLED: Final = ("kfac",)  # one cut-off shares the cut out between MLP and attention by itself
 TICKS: Final = {"kfac": 41, "svd": 20, "magnitude": 20, "random": 14, "noise": 14}
 
 
@@ -63,7 +64,8 @@ class VisionLaboratory:
         self, method: str, projections: Sequence[Projection], seed: int = 0
     ) -> Editor[PreTrainedModel]:
         """An editor of the original model in its own bases."""
-        return Editor(self.model, self.bases, projections, method, seed)
+        pooled = method in POOLED
+        return Editor(self.model, self.bases, projections, method, seed, pooled=pooled)
 
     def chosen(self, method: str) -> Choice:
         """Layers, projections and setting of a method, from the choosing half alone."""
@@ -90,7 +92,7 @@ class VisionLaboratory:
             most=TICKS[method],
         )
         chosen = result.tick_of(settings[0]) if settings else max(result.equal.values(), default=0)
-        return Finished(METHODS[method], choice, result, chosen)
+        return Finished(METHODS[method], choice, result, chosen, method in POOLED)
 
     def at_chosen(self, method: str) -> Finished[ImageAnswers]:
         """A method before the edit and at the setting chosen for it, and nothing between."""
@@ -102,7 +104,7 @@ class VisionLaboratory:
             Point(setting, 0, report, self.exam.ask(model)),
         )
         swept = Swept(self.original, (1.0, setting), points, {})
-        return Finished(METHODS[method], choice, swept, 1)
+        return Finished(METHODS[method], choice, swept, 1, method in POOLED)
 
     def _named(self, choice: Choice) -> tuple[Projection, ...]:
         return named(self.model, choice.best.projections)

@@ -96,8 +96,11 @@ def one_by_one(
     document = portraits(model, bases, subjects, projections=[where])
     wrong = shown(laboratory, WRONG, most=ONE_BY_ONE)
     groups = {group: shown(laboratory, group) for group in (WRONG, RIGHT, HELD_OUT)}
-    ticks = main.swept.ticks
-    own = along_own(model, where, bases[projection], wrong, groups, ticks)
+    editor = laboratory.editor("kfac", named(model, main.choice.best.projections))
+    every = len(bases[projection].lam) * len(bases[projection].mu)
+    sets = [editor.kept(tick).get(projection) for tick in main.swept.ticks]
+    counts = [every if kept is None else kept.count for kept in sets]
+    own = along_own(model, where, bases[projection], wrong, groups, counts)
     return document | {
         "own": {
             "projection": projection,
@@ -120,7 +123,9 @@ def slices(
     """
     model, best = laboratory.model, main.choice.best
     (late,) = named(model, (projection,))
-    where = Place(late, "kfac", best.setting, best.setting)
+    editor = laboratory.editor("kfac", named(model, best.projections))
+    cut = editor.kept(best.setting).get(projection)  # None where the cut is elsewhere
+    where = Place(late, "kfac", best.setting, best.setting if cut is None else cut.mass)
     wrong = shown(laboratory, WRONG)
     own, order = picked(model, late, wrong)
     string, second = (wrong[number] for number in order)

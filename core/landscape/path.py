@@ -1,8 +1,7 @@
-"""Two paths through weight space, kept as slices: from the original to an edit, and training.
+"""The way of a training run through weight space, and the loss on its plane, kept as a slice.
 
-The first is a line like any other (`core.landscape.slices`). The second moves every weight of the
-model, attention and embeddings too, so nothing can be computed once: each grid point is a forward
-pass of its own.
+Training moves every weight of the model, attention and embeddings too, so nothing can be computed
+once: each grid point is a forward pass of its own.
 """
 
 from __future__ import annotations
@@ -14,18 +13,16 @@ from itertools import product
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
-from torch import Tensor, nn
+from numpy.typing import NDArray
+from torch import Tensor
 from transformers import PreTrainedModel
 
-from core.basis import Basis
 from core.errors import HillshadeError
-from core.landscape.directions import Origin, edit
 from core.landscape.restricted import RestrictedLoss
 from core.landscape.result import Axis, Bools, Floats, Slice
-from core.landscape.slices import Line, centred, cut
+from core.landscape.slices import centred
 from core.landscape.texts import Texts
-from core.projection import named, tensor_bytes, weight_digest
+from core.projection import tensor_bytes, weight_digest
 
 Progress = Callable[[int, int], None]
 
@@ -50,29 +47,6 @@ class Training:
     loss: Floats
     strict: Bools
     held: float
-
-
-def edit_path(
-    model: PreTrainedModel,
-    changed: nn.Module,
-    origin: Origin,
-    texts: Texts,
-    values: ArrayLike,
-    *,
-    bases: Mapping[str, Basis] | None = None,
-    progress: Progress | None = None,
-) -> Slice:
-    """The loss from the original (α = 0) to the edit (α = 1) and beyond: W + α (W′ − W).
-
-    ``origin`` tells the recipe of `changed`. See `core.landscape.slices.cut` for the rest.
-    """
-    moved = {
-        name.removesuffix(".weight")
-        for name, weight in model.named_parameters()
-        if not torch.equal(weight, changed.get_parameter(name))
-    }
-    ray = edit(model, changed, named(model, moved), origin)
-    return cut(model, [Line(ray, values, "direction")], texts, bases=bases, progress=progress)
 
 
 def training_path(

@@ -18,7 +18,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from core.basis import Basis
-from core.curvature.exact import ggn_along
+from core.curvature.exact import ggn_along, measurable
 from core.curvature.examples import readable_examples
 from core.direction import Direction, orthogonalised
 from core.landscape.directions import Ray
@@ -46,15 +46,16 @@ def summarise(
     """Cut the slice (`core.landscape.slices.cut`) and put it in plain values.
 
     ``wanted`` says how each direction is made again (None: it cannot be). One direction also gets
-    each group's exact curvature κ (GGN) along it, two get none. K-FAC's curvature and the share of
-    the mass need a basis of every touched projection; without, both are null.
+    each group's exact curvature κ (GGN) along it, two get none, nor does a model below float32.
+    K-FAC's curvature and the share of the mass need a basis of every touched projection; without,
+    both are null.
     """
     touched = _touched(model, [line.ray for line in lines])
     known = bases if all(projection.name in bases for projection in touched) else None
     kept = cut(model, lines, texts, bases=known, progress=progress)
     norm = sum(float(p.weight(model).detach().double().square().sum()) for p in touched) ** 0.5
     kappa = None
-    if len(lines) == 1:
+    if len(lines) == 1 and measurable(model):
         along = lines[0].ray.direction
         kappa = ggn_along(model, touched, texts.examples, [along])[0]
     return {

@@ -88,7 +88,7 @@ def multiples(
         lam, mu = study.spectra()[name]
         edited = name in recipe.projections
         cuts = edited and by_curvature(recipe)
-        kept = staircase.kept(recipe.ticks[tick] if cuts else 1.0)
+        kept = study.kept(recipe, name, recipe.ticks[tick]) if cuts else staircase.kept(1.0)
         said, unit = short(name), unit_of(study, name)
         layer, _, kind = said.removeprefix("layer ").partition(", ")
         smalls.append(

@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from core.basis import Staircase
+from core.basis import KeptSet, Staircase
 from core.manifest import Manifest, StoredRecipe
 from dashboard.figures.describe import MAX_POINTS, Relief, Spectrum, numbers
 from dashboard.figures.measured import axis_of
@@ -36,6 +36,7 @@ class Spectra(Protocol):
 
     def spectra(self) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]: ...
     def staircase(self, name: str) -> Staircase: ...
+    def kept(self, recipe: StoredRecipe, name: str, setting: float) -> KeptSet: ...
 
 
 @dataclass(frozen=True)
@@ -93,11 +94,8 @@ def sampled_rows(height: int, wanted: int = ROWS) -> tuple[int, ...]:
     return tuple(int(r) for r in np.unique(np.geomspace(1, height, wanted).round().astype(int)))
 
 
-def boundary(
-    staircase: Staircase, ticks: Sequence[float], rows: Sequence[int], unit: float | None = None
-) -> Boundary:
+def boundary(kept: Sequence[KeptSet], rows: Sequence[int], unit: float | None = None) -> Boundary:
     """Kept pairs, cut-off and staircase of one projection at every tick."""
-    kept = [staircase.kept(value) for value in ticks]
     return Boundary(
         tuple(int(s.count) for s in kept),
         tuple(float(s.cutoff) / (unit or 1.0) if s.count else 0.0 for s in kept),
@@ -114,10 +112,11 @@ def cuts(recipe: StoredRecipe, name: str) -> bool:
 def edge(study: Spectra, recipe: StoredRecipe, name: str) -> Boundary:
     """The boundary of a recipe in one projection, at every tick."""
     lam, _ = study.spectra()[name]
-    # An edit that does not cut by curvature, or not here, keeps every direction.
-    ticks = recipe.ticks if cuts(recipe, name) else (1.0,) * len(recipe.ticks)
-    rows = sampled_rows(len(lam))
-    return boundary(study.staircase(name), ticks, rows, unit_of(study, name))
+    if cuts(recipe, name):
+        kept = [study.kept(recipe, name, value) for value in recipe.ticks]
+    else:  # every direction stays
+        kept = [study.staircase(name).kept(1.0)] * len(recipe.ticks)
+    return boundary(kept, sampled_rows(len(lam)), unit_of(study, name))
 
 
 def spectrum(

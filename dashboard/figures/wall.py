@@ -24,6 +24,7 @@ from dashboard.figures.words import listing
 
 SIDE = 16  # pixels of a thumbnail's longer side, at most
 MOST_BYTES = 110_000  # of all thumbnails, two letters a pixel
+MOST = 400  # tiles: as many as the builds store slices of
 FIRST = 40  # tiles before the rest is asked for
 REPRODUCED, RECOVERED = "reproduced", "recovered"
 WORDS = {REPRODUCED: "wrong label", RECOVERED: "true label", ANOTHER: "another label"}
@@ -127,7 +128,7 @@ def wall(study: Labelled, recipe: StoredRecipe, tick: int) -> Wall | None:
     if not places:
         return None
     thumbs = thumbnails(pictures.pixels[places])
-    most = max(1, MOST_BYTES // (2 * thumbs[0].size))
+    most = min(MOST, max(1, MOST_BYTES // (2 * thumbs[0].size)))
     tiles = tuple(
         Tile(
             str(items.at[place, "id"]),
@@ -140,7 +141,7 @@ def wall(study: Labelled, recipe: StoredRecipe, tick: int) -> Wall | None:
     )
     return Wall(
         id="wall",
-        title="Every wrongly labelled image",
+        title="Every wrongly labelled image" if len(places) <= most else "Image by image",
         recipe=recipe.id,
         tiles=tiles,
         count=len(places),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,11 @@ import pytest
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from core import contest as contesting
+from core.commands.opened import open_study, strings_of
 from core.edit import Editor
 from core.ekfac import collect_ekfac
+from core.errors import HillshadeError
+from core.items import Item
 from core.measures import perplexity
 from core.model import load_model, load_tokenizer
 from core.projection import find_projections, select
@@ -198,6 +202,35 @@ def test_an_audit_asks_the_edited_model(
         ("after", Editor(model, None, select(find_projections(model), [1]), "svd").at(0.9)[0]),
     ):
         assert told["table"][0][shown]["value"] == strict(edited, items).mean()
+
+
+def test_strings_that_settings_were_chosen_on_are_not_asked_again(
+    world: World,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    items = [i for i in Study.open(world.study).item_list() if i.kind == "memory"]
+    chosen, report = (next(i for i in items if i.split == split) for split in ("choose", "report"))
+    new = replace(chosen, truth_ids=chosen.truth_ids[:-1])
+
+    def written(name: str, *some: Item) -> Path:
+        lines = [{"prefix_ids": i.prompt_ids, "suffix_ids": i.truth_ids} for i in some]
+        (tmp_path / name).write_text("".join(json.dumps(line) + "\n" for line in lines))
+        return tmp_path / name
+
+    asked = calls(world, tmp_path / "own")["audit"]
+    asked[asked.index("--strings") + 1] = written("three.jsonl", chosen, report, new)
+    assert run(monkeypatch, "audit", *asked) in (None, 0)
+    assert "1 of 3 strings" in capsys.readouterr().err
+    told = json.loads((tmp_path / "own.json").read_text(encoding="utf-8"))
+    assert [string["id"] for string in told["strings"]] == ["recited-00002", "recited-00003"]
+    opened = open_study(world.study)
+    found = strings_of(opened, tmp_path / "three.jsonl", json_=True)
+    assert {i.split for i in found} == {"report"}
+    assert json.loads(capsys.readouterr().err)["said"].startswith("1 of 3")
+    with pytest.raises(HillshadeError, match=r"2 of 2 strings .* Give others"):
+        strings_of(opened, written("none.jsonl", *[i for i in items if i.split == "choose"][:2]))
 
 
 def test_a_study_made_again_from_its_own_request_has_the_same_factors(

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import PreTrainedModel
+from transformers import BertConfig, BertLMHeadModel, PreTrainedModel
 from typer.testing import CliRunner
 
+from core.causal import require_causal
 from core.cli import app
 from core.curvature.examples import Example, example_rows
 from core.direction import Direction, rank_one
@@ -110,6 +111,27 @@ def test_experts_are_refused_by_name(family: str) -> None:
         model = made(family)
     with pytest.raises(UnsupportedModelError, match=r"layers\.\d\.\w+\.experts is a mixture"):
         find_projections(model)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_model_that_looks_to_the_right_is_refused(dtype: torch.dtype) -> None:
+    """The same weights are read once their attention is masked, and nothing of the model moves."""
+    config = BertConfig(
+        vocab_size=VOCABULARY, hidden_size=12, intermediate_size=20, num_hidden_layers=2,
+        num_attention_heads=2, max_position_embeddings=32, is_decoder=True,
+    )  # fmt: skip
+    causal: torch.nn.Module = BertLMHeadModel(config)
+    causal.to(dtype)
+    found = find_projections(causal)
+    assert collect(causal, TEXTS, found).count == sum(map(len, TEXTS)) - len(TEXTS)
+    assert causal.training
+    config.is_decoder = False
+    both_ways: torch.nn.Module = BertLMHeadModel(config)
+    both_ways.to(dtype)
+    both_ways.load_state_dict(causal.state_dict())
+    with pytest.raises(UnsupportedModelError, match=r"is not causal: its logits move by"):
+        collect(both_ways, TEXTS, found)
+    require_causal(both_ways.to("meta"))  # has no weights to ask
 
 
 def test_attention_that_cannot_be_read_is_refused_and_leaves_the_mlp() -> None:

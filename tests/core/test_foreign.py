@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from core import unpickle
 from core.basis import bases
 from core.edit import Editor
 from core.errors import HillshadeError
@@ -98,6 +99,17 @@ def test_they_become_our_sums_and_make_the_same_edit(
         assert read_factors(tmp_path, MODEL, "gold", summed=True).scale == "summed"
 
 
+def test_means_in_half_precision_are_widened_before_they_are_summed(tmp_path: Path) -> None:
+    made = paper_entries()
+    for entry in made.values():
+        entry |= {"A": entry["A"].half(), "G": entry["G"].half()}
+        entry["n_tokens"] = torch.tensor(20_000_000)
+    torch.save(made, tmp_path / "half.pt")
+    found = read_factors(tmp_path / "half.pt", MODEL, "sampled")
+    for p in PROJECTIONS:
+        assert torch.allclose(found.a(p.name), OURS.a(p.name), rtol=2e-3, atol=1e-6)
+
+
 class Hostile:
     """A pickle that would make a file where it is opened."""
 
@@ -122,12 +134,39 @@ def test_a_hostile_pickle_is_refused_and_does_nothing(tmp_path: Path) -> None:
     assert not trap.exists()
 
 
+def test_a_tensor_larger_than_its_data_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Else a file of a few bytes would fill memory and disk."""
+    source, target = tmp_path / "small.pt", tmp_path / "large.safetensors"
+    torch.save({"A": torch.eye(3).T, "G": torch.zeros(1).expand(1000, 1000)}, source)
+    assert source.stat().st_size < 2000
+    assert unpickle.main(str(source), str(target)) == unpickle.REFUSED
+    assert "G is larger than its data" in capsys.readouterr().err and not target.exists()
+    torch.save({"A": torch.eye(3).T}, source)
+    assert unpickle.main(str(source), str(target)) == 0
+    assert torch.equal(load_file(target)["A"], torch.eye(3))
+
+
 def _another_name(data: dict[str, dict[str, Tensor]]) -> None:
     data["blk7.up"] = data["blk1.up"]
 
 
 def _another_shape(data: dict[str, dict[str, Tensor]]) -> None:
     data["blk1.up"]["G"] = data["blk1.up"]["G"][:-3, :-3].clone()
+
+
+def _a_bias_of_gradients(data: dict[str, dict[str, Tensor]]) -> None:
+    entry = data["blk1.up"]
+    entry["G"] = torch.nn.functional.pad(entry["G"], (0, 1, 0, 1))
+
+
+def _upper_half(data: dict[str, dict[str, Tensor]]) -> None:
+    data["blk1.up"]["G"] = data["blk1.up"]["G"].triu()
+
+
+def _negative(data: dict[str, dict[str, Tensor]]) -> None:
+    data["blk1.up"]["G"] *= -1
 
 
 def _not_finite(data: dict[str, dict[str, Tensor]]) -> None:
@@ -147,6 +186,9 @@ def _two_counts(data: dict[str, dict[str, Tensor]]) -> None:
     [
         (_another_name, "holds blk7.up, which this model does not have"),
         (_another_shape, "G of model.layers.1.mlp.up_proj is 17 × 17"),
+        (_a_bias_of_gradients, "G of model.layers.1.mlp.up_proj is 21 × 21"),
+        (_upper_half, "is no sum of squares"),
+        (_negative, "is no sum of squares"),
         (_not_finite, "holds NaN or infinity"),
         (_two_inputs, "two different A"),
         (_two_counts, "positions; give a file of one collection"),

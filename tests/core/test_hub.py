@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
 
 from core.errors import HillshadeError
+from core.fresh import fresh_of
 from core.hub import documents
 from core.request import Request
 from core.textfile import read_windows
-from tests.study_factory import tiny_tokenizer
+from tests.core.test_cli import run
+from tests.study_factory import tiny_model, tiny_tokenizer
 
 TEXTS = ("The old kettle faces the quiet mill.", "", "The ferry mirrors the narrow harbour.")
 
@@ -81,3 +84,23 @@ def test_a_missing_extra_and_an_endless_text_are_said(monkeypatch: pytest.Monkey
         list(documents("hf:some/set:train:text"))
     with pytest.raises(HillshadeError, match="give --tokens"):
         Request("m", Path("hf:some/set:train:text"), Path("out"))
+
+
+def test_nothing_is_fetched_because_a_study_asks_for_it(
+    streamed: Streamed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = Path("hf:some/set:train:text")
+    request = Request("some/model", place, tmp_path, tokens=400).plain()
+    stored = {"model": {"weight_digest": ""}, "data_digest": "", "request": request}
+    (tmp_path / "study.json").write_text(json.dumps(stored), encoding="utf-8")
+    again = ("collect", "--config", tmp_path / "study.json", "--out", tmp_path / "out")
+    assert "give that as MODEL" in str(run(monkeypatch, *again))
+    assert "give that with --texts" in str(run(monkeypatch, *again, tmp_path))
+    study: Any = SimpleNamespace(manifest=SimpleNamespace(request=request))
+    model, tokenizer = tiny_model(384), tiny_tokenizer()
+    with pytest.raises(HillshadeError, match="give that with --fresh"):
+        fresh_of(None, study, model, tokenizer, 0)
+    assert not streamed.asked
+    text = "".join(f"{n} kettles. " for n in range(99))
+    monkeypatch.setattr(Streamed, "_rows", lambda self: iter([{"text": text}]))
+    assert all(fresh_of(place, study, model, tokenizer, 0, context=8)) and streamed.asked

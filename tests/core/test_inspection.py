@@ -9,6 +9,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from core import tensorfile
+from core.errors import HillshadeError
+from core.factors import Factors
 from core.inspection import holdings, inspection, size_on_disk
 from core.manifest import digest_of
 from core.study import Study
@@ -78,6 +81,25 @@ def test_faults_that_open_does_not_see(whole: Path, tmp_path: Path) -> None:
     assert "12 settings and 11 are measured" in found["recipes"]
     assert "belong to another spectrum" in found["basis"]
     assert "made of other weights" in found["weights"]
+
+
+def test_an_eigenvector_that_is_not_there_is_a_fault_and_no_error(
+    whole: Path, tmp_path: Path
+) -> None:
+    path = Path(shutil.copytree(whole.parent, tmp_path / "copy")) / "study"
+    tensors, header = tensorfile.load(path / "basis.safetensors", "basis")
+    gone = min(name for name in tensors if name.startswith("u_g/"))
+    del tensors[gone]
+    tensorfile.save(path / "basis.safetensors", tensors, header)
+    manifest = json.loads((path / "study.json").read_text())
+    manifest["files"]["basis.safetensors"] = vars(digest_of(path / "basis.safetensors"))
+    (path / "study.json").write_text(json.dumps(manifest))
+    found = faults(path)
+    assert found.keys() == {"basis"} and gone in found["basis"]
+    factors, header = tensorfile.load(path / "factors.safetensors", "factors")
+    tensorfile.save(path / "factors.safetensors", factors, header | {"projections": [1]})
+    with pytest.raises(HillshadeError, match="of another form"):
+        Factors.load(path / "factors.safetensors")
 
 
 def test_what_is_no_study_is_one_line(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import torch
 from transformers import PreTrainedModel
 
 from core.errors import HillshadeError
-from core.measures import perplexity, ratio, read
+from core.measures import Reading, perplexity, ratio, read
 from tests.tiny import FAMILIES, TEXTS, VOCABULARY, tiny
 
 
@@ -57,6 +57,15 @@ def test_the_ratio_is_paired_and_its_interval_is_that_of_resampled_sequences() -
     alone = before.perplexity
     assert (found.high - found.low) < 0.5 * (alone.high - alone.low) / alone.value
     assert ratio(before, before).low == ratio(before, before).high == 1.0
+
+
+def test_an_interval_beyond_float64_ends_in_infinity() -> None:
+    tokens = np.array([50, 50])
+    before = Reading(np.array([100.0, 100.0]), np.array([1, 1]), tokens)
+    after = Reading(np.array([100.0, 6e4]), np.array([1, 1]), tokens)
+    found = ratio(before, after)
+    assert found.value == pytest.approx(math.exp(599))
+    assert found.low < 1.0 and found.high == math.inf
 
 
 def test_unusable_texts_and_damaged_weights_get_a_sentence() -> None:

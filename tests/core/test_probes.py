@@ -82,6 +82,23 @@ def test_an_untouched_probe_keeps_all_with_an_honest_width() -> None:
     assert 0.9 < kept.low < 0.99 < 1.01 < kept.high < 1.1
 
 
+def test_the_interval_holds_the_value_where_all_is_lost() -> None:
+    right, wrong = np.ones(20, dtype=bool), np.zeros(20, dtype=bool)
+    kept = above_chance(right, wrong, chance=0.0)
+    assert kept is not None
+    assert kept.low == kept.value == 0.0 < 0.1 < kept.high < 0.3
+
+
+def test_an_ability_that_may_be_chance_has_no_share_whatever_the_edit_does() -> None:
+    """Draws of a on both sides of c would make the ratio jump from one infinity to the other."""
+    before = np.arange(100) < 22
+    assert share(before).low > 0.13
+    assert above_chance(before, before, chance=0.13) is None
+    for after in (before, ~before, np.zeros(100, dtype=bool)):
+        assert above_chance(before, after, chance=0.13) is None
+        assert above_chance(before, after, chance=0.02) is not None
+
+
 def test_nothing_above_chance_is_nothing_to_keep() -> None:
     coin = np.arange(100) < 53
     assert above_chance(coin, coin, chance=0.5) is None
@@ -94,14 +111,15 @@ def test_abilities_count_each_group_by_itself() -> None:
 
     items = [probe("logic", 1, 0.5), probe("sums", 2, 0.1), probe("logic", 1, 0.5)]
     items.append(Item("m", "memory", "passage", "report", (1,), (1,), "", "", repeats=3))
-    before = np.array([True, True, True, True])
-    after = np.array([True, False, False, False])
+    items += [probe("sums", 3 + n, 0.1) for n in range(19)]
+    before = np.ones(23, dtype=bool)
+    after = np.arange(23) == 0
     logic, sums = abilities(items, before, after)
     assert (logic.group, logic.distinct, logic.chance) == ("logic", 1, 0.5)
     assert (logic.before.value, logic.after.value, logic.before.n) == (1.0, 0.5, 2)
     assert logic.kept is None  # two answers do not tell it from chance
     assert sums.kept is not None
     assert sums.kept.value == pytest.approx(-0.1 / 0.9)
-    assert sums.after == share([False])
+    assert sums.after == share([False] * 20)
     with pytest.raises(HillshadeError, match="states no chance level"):
         abilities([probe("logic", 1, None)], before[:1], after[:1])

@@ -1,5 +1,6 @@
 """Every family's MLP weights are found as p x q maps; anything else is refused by name."""
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -111,3 +112,8 @@ def test_matrix_digest_is_of_values_not_of_storage() -> None:
     w = torch.randn(4, 6).bfloat16()
     assert matrix_digest(w) == matrix_digest(w.float()) == matrix_digest(w.T.contiguous().T)
     assert matrix_digest(w) != matrix_digest(w.reshape(6, 4))
+    wide = w.double()
+    assert matrix_digest(wide) == matrix_digest(wide.clone())
+    assert matrix_digest(wide) != matrix_digest(wide * (1 + 1e-12))  # float32 would not tell them
+    known = hashlib.sha256(b"(4, 6)\n" + w.float().numpy().tobytes()).hexdigest()
+    assert matrix_digest(w) == known  # stored studies carry it

@@ -14,9 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import MistralConfig, MistralForCausalLM, PreTrainedModel
 
+from core.audit.truths import truth_logits
 from core.errors import HillshadeError
 from core.items import Item, highest_class
 from core.recall import (
+    Outcome,
     complete,
     continuations,
     distance,
@@ -125,6 +127,36 @@ def test_what_the_truth_settles_is_not_generated(monkeypatch: pytest.MonkeyPatch
         items = right if place is None else [missed(one, place) for one in right]
         assert continuations(model, items) == [one.truth_ids for one in right]
         assert len(passes) == expected
+
+
+def test_a_model_that_takes_no_notice_of_logits_to_keep_says_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model = tiny("olmo2").eval()
+    items = asked(model)
+
+    def everything() -> tuple[Outcome, dict[int, list[list[float]]]]:
+        return evaluate(model, items), {i: x.tolist() for i, x in truth_logits(model, items)}
+
+    outcome, logits = everything()
+    forward, lost = type(model).forward, [False]
+
+    def deaf(self: PreTrainedModel, *args: Any, logits_to_keep: int = 0, **kwargs: Any) -> Any:
+        output = forward(self, *args, **kwargs)
+        if lost[0]:
+            output.logits = output.logits[:, 1:]
+        return output
+
+    monkeypatch.setattr(type(model), "forward", deaf)
+    again, whole = everything()
+    assert outcome.strict.any() and not outcome.strict.all()
+    assert (again.strict == outcome.strict).all()
+    assert again.continuations == outcome.continuations
+    assert whole.keys() == logits.keys()
+    assert all(np.allclose(whole[i], logits[i], atol=1e-12) for i in logits)
+    lost[0] = True
+    with pytest.raises(HillshadeError, match="one a token"):
+        evaluate(model, items[:1])
 
 
 def test_a_stop_token_does_not_stop_the_continuation() -> None:

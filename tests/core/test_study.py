@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from hypothesis import given, settings
@@ -92,6 +94,20 @@ def test_spectra_bases_and_factors_belong_together(home: Path) -> None:
         study.staircase("nothing")
 
 
+def test_a_pooled_recipe_keeps_what_one_cutoff_over_all_its_pairs_keeps(home: Path) -> None:
+    study = Study.open(home / "study")
+    apart = study.manifest.recipe("kfac")
+    pooled = replace(apart, pooled=True)
+    products = {name: np.outer(*study.spectra()[name]) for name in pooled.projections}
+    every = np.sort(np.concatenate([grid.ravel() for grid in products.values()]))[::-1]
+    for mass in (0.5, 0.9):
+        cutoff = every[np.searchsorted(every.cumsum(), mass * every.sum())]
+        counts = {name: study.kept(pooled, name, mass).count for name in products}
+        assert counts == {name: int((grid >= cutoff).sum()) for name, grid in products.items()}
+        assert counts != {name: study.kept(apart, name, mass).count for name in products}
+    assert all(study.kept(pooled, name, 1.0).whole for name in products)
+
+
 def test_a_study_without_its_heavy_part_shows_results_and_says_what_is_missing(copy: Path) -> None:
     for name in HEAVY:
         (copy / name).unlink()
@@ -139,6 +155,22 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "no manifest": (lambda s: (s / "study.json").unlink(), "half-written or no study"),
     "manifest cut": (lambda s: cut(s / "study.json"), "no readable JSON"),
     "manifest a list": (lambda s: (s / "study.json").write_text("[]"), "no JSON object"),
+    "manifest deeply nested": (
+        lambda s: (s / "study.json").write_text("[" * 100_000),
+        "no readable JSON",
+    ),
+    "count a word": (
+        lambda s: edit_manifest(s, lambda m: m["counts"].update(positions="many")),
+        r"wrong form \(counts is",
+    ),
+    "weights a word": (
+        lambda s: edit_manifest(s, lambda m: m["model"].update(parameters="many")),
+        r"wrong form \(parameters is 'many'\)",
+    ),
+    "title a list": (
+        lambda s: edit_manifest(s, lambda m: m["recipes"][0].update(title=["a"])),
+        r"wrong form \(title is",
+    ),
     "table missing": (lambda s: (s / "scores.parquet").unlink(), "lacks scores.parquet"),
     "table cut": (lambda s: cut(s / "items.parquet"), "bytes instead of"),
     "table changed": (lambda s: flip(s / "outputs.parquet"), "was changed since"),
@@ -208,6 +240,21 @@ def test_a_parquet_file_of_other_columns_is_refused(copy: Path) -> None:
     edit_manifest(copy, lambda manifest: manifest["files"].update({"scores.parquet": record}))
     with pytest.raises(StudyError, match="other columns"):
         _ = Study.open(copy).scores
+
+
+@pytest.mark.parametrize(
+    ("value", "sentence"), [("<b>3", "other columns"), (None, r"points\.parquet lacks a tick")]
+)
+def test_a_column_of_another_type_or_with_gaps_is_refused(
+    copy: Path, value: str | None, sentence: str
+) -> None:
+    table = pq.read_table(copy / "points.parquet")
+    assert read_table("points", copy / "points.parquet")["tick"].dtype == "int32"
+    kind = pa.string() if value else pa.int32()
+    wrong = pa.array([value] * len(table), kind)
+    pq.write_table(table.set_column(1, "tick", wrong), copy / "points.parquet")
+    with pytest.raises(StudyError, match=sentence):
+        read_table("points", copy / "points.parquet")
 
 
 def test_one_reader_cannot_change_what_another_sees(home: Path) -> None:

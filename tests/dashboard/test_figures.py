@@ -44,9 +44,7 @@ def all_figures(
 ) -> list[tuple[Any, go.Figure]]:
     recipe = study.manifest.recipe("kfac")
     name = recipe.projections[0]
-    edge = spectrum.boundary(
-        study.staircase(name), recipe.ticks, spectrum.sampled_rows(len(study.spectra()[name][0]))
-    )
+    edge = spectrum.edge(study, recipe, name)
     told = recall.story(measured, recipe, tick)
     pairs = [(r, r.title) for r in study.recipes]
     described: list[tuple[Any, go.Figure]] = []
@@ -82,8 +80,7 @@ def test_component_and_plotly_show_the_same_numbers(study: Study, measured: Meas
     assert boundary.x0 == boundary.x1 == tick / (len(recipe.ticks) - 1)
 
     name = recipe.projections[0]
-    rows = spectrum.sampled_rows(len(study.spectra()[name][0]))
-    edge = spectrum.boundary(study.staircase(name), recipe.ticks, rows)
+    edge = spectrum.edge(study, recipe, name)
     products = spectrum.spectrum(study, recipe, name, tick, edge)
     shown = drawn(draw_spectrum.spectrum(products, tick, "light"))
     payload = products.payload()
@@ -105,7 +102,8 @@ def test_boundary_is_the_exact_staircase(study: Study) -> None:
     name = recipe.projections[0]
     lam, mu = study.spectra()[name]
     grid = np.outer(lam, mu)
-    edge = spectrum.boundary(study.staircase(name), recipe.ticks, range(1, len(lam) + 1))
+    sets = [study.kept(recipe, name, mass) for mass in recipe.ticks]
+    edge = spectrum.boundary(sets, range(1, len(lam) + 1))
     for tick, mass in enumerate(recipe.ticks):
         kept = edge.kept[tick]
         order = np.sort(grid, axis=None)[::-1]

@@ -109,6 +109,21 @@ def test_at_equal_loss_a_detector_that_only_retells_the_loss_is_unmasked() -> No
     assert parrot.pairs < 5 and parrot.pairs_shares["w"] is None
 
 
+@pytest.mark.parametrize("holders", [4, 5])
+def test_tokens_of_few_texts_have_a_finite_interval_or_none(holders: int) -> None:
+    """Of most texts no token has its like: a draw of those alone would have nothing to rank."""
+    rng = np.random.default_rng(0)
+    memorized = [[0.01 * n, 1.0 if n <= holders else 9.0] for n in range(1, 31)]
+    fresh = [[1.0, 30.0] for _ in range(30)]
+    shares = [rng.random((30, 2)).tolist() for _ in range(2)]
+    found = detect(scores(memorized, shares[0]), scores(fresh, shares[1]))
+    told = found.tokens_loss, found.tokens_shares["w"]
+    assert found.tokens == holders
+    for auc_ in told:
+        assert (auc_ is None) == (holders < 5)
+        assert auc_ is None or 0 <= auc_.low <= auc_.value <= auc_.high <= 1
+
+
 def test_pairs_are_close_and_used_once() -> None:
     left, right = matched(np.array([0.1, 0.5, 2.0, 0.52]), np.array([0.55, 0.51, 9.0]))
     assert list(zip(left.tolist(), right.tolist(), strict=True)) == [(1, 1), (3, 0)]
@@ -124,6 +139,8 @@ def test_activation_ratios_against_a_loop() -> None:
     projections = select(find_projections(model), [1], ["gate", "up", "down"])
     made = bases(collect(model, TEXTS, projections), projections)
     texts = [Example(TEXTS[0], range(3, 7)), *map(Example.of_text, TEXTS[1:])]
+    with torch.no_grad():
+        model.get_input_embeddings().weight[8] = 0.0  # the text that begins with it reads zeros
     found = activation_ratios(model, made, projections, texts[:2], texts[2:])
     for ratio in found:
         basis = made[ratio.projection]
@@ -132,13 +149,17 @@ def test_activation_ratios_against_a_loop() -> None:
             for number, inputs in example_inputs(model, projections, texts)
         }
         assert len(rows[0]) == 4
+        assert not rows[4][0].any() and rows[4][1:].all()
         sets = [torch.cat([rows[n] for n in numbers]).numpy() for numbers in ((0, 1), (2, 3, 4))]
         for band, some in enumerate(eigen_bands(len(basis.mu))):
             weights = (share_bands(basis).grid == band).sum(0)
             by_hand = {
                 "marginal": [np.linalg.norm(a[:, some], axis=1).mean() for a in sets],
                 "pair-faithful": [np.average(np.abs(a).mean(0), weights=weights) for a in sets],
-                "energy share": [((a[:, some] ** 2).sum(1) / (a**2).sum(1)).mean() for a in sets],
+                "energy share": [
+                    sum((x[some] ** 2).sum() / (x**2).sum() for x in a if x.any()) / len(a)
+                    for a in sets
+                ],
             }
             for measure, (over, under) in by_hand.items():
                 estimate = ratio.ratios[measure][band]  # type: ignore[index]

@@ -130,6 +130,15 @@ def test_float32_agrees_with_float64() -> None:
     assert np.abs(hessian[1] / hessian[0] - 1).max() < 1e-3  # computed in float64 for both
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_a_model_of_too_few_digits_is_refused(dtype: torch.dtype) -> None:
+    model = tiny("olmo2", dtype).eval()
+    (projection,) = select(find_projections(model), [2], ["gate"])
+    along = directions(projection, torch.float32)
+    with pytest.raises(HillshadeError, match="load the model in float32"):
+        ggn_along(model, [projection], EXAMPLES, along)
+
+
 def test_a_step_that_measures_nothing_is_refused() -> None:
     model = tiny("gpt2").eval()
     (projection,) = select(find_projections(model), [0], ["up"])

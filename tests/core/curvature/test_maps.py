@@ -8,7 +8,7 @@ from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
 from core.basis import Basis, bases
-from core.curvature.bands import eigen_bands, kept_and_cut, rank_bands, share_bands, steepest
+from core.curvature.bands import eigen_bands, rank_bands, share_bands, steepest
 from core.curvature.examples import Example, example_rows
 from core.curvature.maps import Floats, Kind, band_curvature, example_map, in_cells
 from core.errors import HillshadeError
@@ -30,15 +30,14 @@ def test_bands_are_runs_of_the_sorted_pairs() -> None:
     _, basis = based()
     products = np.outer(basis.lam, basis.mu)
     order = np.argsort(-products, axis=None, kind="stable")
-    kept = basis.staircase.kept(0.9)
-    for bands in (rank_bands(basis, 6), share_bands(basis), kept_and_cut(basis, 0.9)):
+    for bands in (rank_bands(basis, 6), share_bands(basis)):
         ranked = bands.grid.flatten()[order]
         assert (np.diff(ranked) >= 0).all()
         assert np.array_equal(np.bincount(ranked), bands.counts) and bands.counts.all()
         assert bands.counts.sum() == products.size and len(bands.labels) == len(bands.counts)
         by_hand = [(bands.grid == band).sum(0) for band in range(len(bands.labels))]
         assert np.array_equal(bands.per_column, by_hand)
-    assert bands.counts[0] == kept.count
+    assert bands.counts[0] == products.size // 10
     assert steepest(basis, 5) == [divmod(int(flat), products.shape[1]) for flat in order[:5]]
     assert [s.stop - s.start for s in eigen_bands(40)] == [4, 6, 10, 20]
     with pytest.raises(HillshadeError, match="too few"):
@@ -122,14 +121,13 @@ def test_spread_of_the_draws_is_reported() -> None:
     model = tiny("olmo2")
     projection, basis = based()
     name = projection.name
-    bands = {name: kept_and_cut(basis, 0.8)}
+    bands = {name: rank_bands(basis, 2)}
     one, many = (
         band_curvature(model, {name: basis}, [projection], EXAMPLES, bands, draws=d)[name]
         for d in (1, 8)
     )
     assert np.isnan(one.error).all() and (many.error > 0).all()
     assert np.array_equal(many.draws[:, :1], one.draws)  # the first draw of eight is the only one
-    assert many.mean_shares([0, 1, 2])[0].n == 3
 
 
 def test_impossible_wishes_are_answered_by_a_sentence() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from scipy.stats import t
 
 from core.basis import Basis, bases
 from core.curvature.exact import ggn_along
@@ -30,7 +31,9 @@ def made() -> tuple[Any, Projection, Factors, dict[str, Basis], list[Image], Own
     factors = collect(model, Images(some, "all"), [projection])
     basis = bases(factors, [projection])
     groups = {"wrong": some[:5], "right": some[5:]}
-    found = along_own(model, projection, basis[projection.name], some[:3], groups, MASSES)
+    stairs = basis[projection.name].staircase
+    counts = [int(stairs.kept(mass).count) for mass in MASSES]
+    found = along_own(model, projection, basis[projection.name], some[:3], groups, counts)
     return model, projection, factors, basis, some, found
 
 
@@ -49,7 +52,7 @@ def test_rises_and_curvatures_are_the_engines_and_the_owner_is_no_other() -> Non
             others = np.delete(table[number, :5], number)  # the owner is one of the wrong
             felt = found.groups["wrong"]
             assert felt.rise[number, place] == pytest.approx(others.mean(), rel=1e-9, abs=1e-12)
-            half = 1.959963984540054 * others.std(ddof=1) / 2.0
+            half = t.ppf(0.975, 3) * others.std(ddof=1) / 2.0
             assert felt.rise_half[number, place] == pytest.approx(half, rel=1e-9, abs=1e-12)
             right = found.groups["right"].rise[number, place]
             assert right == pytest.approx(table[number, 5:].mean(), rel=1e-9, abs=1e-12)
@@ -84,9 +87,9 @@ def test_a_cut_takes_nothing_of_what_it_keeps_and_all_of_the_rest() -> None:
     staircase = made()[3][made()[1].name].staircase
     keeps = staircase.kept(0.5)
     u, v = np.eye(len(staircase.lam)), np.eye(len(staircase.mu))
-    assert cut_share(staircase, u[:1], v[:1], 0.5).tolist() == [0.0]
+    assert cut_share(staircase, u[:1], v[:1], keeps.count).tolist() == [0.0]
     row = int(np.flatnonzero(keeps.k < len(v))[0])
-    assert cut_share(staircase, u[[row]], v[[int(keeps.k[row])]], 0.5).tolist() == [1.0]
+    assert cut_share(staircase, u[[row]], v[[int(keeps.k[row])]], keeps.count).tolist() == [1.0]
 
 
 def test_it_is_told_as_json() -> None:

@@ -30,7 +30,8 @@ def test_stored_answers_are_those_of_an_edit_made_now(recipe: str) -> None:
     model = load_model(source_of(study))
     told = study.manifest.recipe(recipe)
     assert told.chosen is not None
-    editor = Editor(model, study.bases(recipe), named(model, told.projections), told.method, 0)
+    projections, pooled = named(model, told.projections), told.pooled
+    editor = Editor(model, study.bases(recipe), projections, told.method, 0, pooled=pooled)
     said = classify(editor.at(told.ticks[told.chosen])[0], asked(study))
     rows = study.outputs
     stored = rows[(rows["recipe"] == recipe) & (rows["tick"] == told.chosen)].set_index("item")

@@ -143,7 +143,8 @@ def test_stored_answers_are_those_of_a_live_edit(built: Path) -> None:
     recipe = study.manifest.recipe("kfac")
     assert recipe.chosen is not None
     projections = named(model, recipe.projections)
-    editor = Editor(model, study.bases("kfac"), projections, "kfac")
+    assert recipe.pooled and recipe.axis.label.endswith("of all projections together")
+    editor = Editor(model, study.bases("kfac"), projections, "kfac", pooled=True)
     said = classify(editor.at(recipe.ticks[recipe.chosen])[0], asked(study))
     rows = study.outputs
     stored = rows[(rows["recipe"] == "kfac") & (rows["tick"] == recipe.chosen)].set_index("item")

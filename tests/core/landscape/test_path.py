@@ -1,4 +1,4 @@
-"""The way to an edit and the way of training, on slices."""
+"""The line to an edit and the way of training, on slices."""
 
 import copy
 
@@ -11,7 +11,9 @@ from core.basis import bases
 from core.edit import Editor
 from core.errors import HillshadeError
 from core.factors import collect
-from core.landscape.path import edit_path, training_path
+from core.landscape.directions import edit
+from core.landscape.path import training_path
+from core.landscape.slices import Line, cut
 from core.landscape.texts import Texts
 from core.measures import read
 from core.projection import find_projections, select, weight_digest
@@ -21,15 +23,15 @@ PLAIN = Texts.of_sequences(TEXTS)
 
 
 @pytest.mark.parametrize("family", ["olmo2", "gpt2"])
-def test_the_edit_path_runs_from_the_original_to_the_edit(family: str) -> None:
+def test_a_slice_along_an_edit_runs_from_the_original_to_the_edit(family: str) -> None:
     model = tiny(family).eval()
     projections = select(find_projections(model), [0, 1], ["up", "down"])
     made = bases(collect(model, TEXTS, projections), projections)
     editor = Editor(model, made, projections, "kfac")
     changed, report = editor.at(0.6)
-    path = edit_path(
-        model, changed, {"method": "kfac", "setting": 0.6}, PLAIN, (-0.5, 0.0, 1.0, 1.5), bases=made
-    )
+    ray = edit(model, changed, projections, {"method": "kfac", "setting": 0.6})
+    line = Line(ray, (-0.5, 0.0, 1.0, 1.5), "direction")
+    path = cut(model, [line], PLAIN, bases=made)
     for k, end in ((1, model), (2, changed)):
         reading = read(end, TEXTS)
         assert path.loss[k] * path.tokens == pytest.approx(reading.loss, abs=2e-5)

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from core import tensorfile
 from core.errors import HillshadeError
-from core.factors import Factors
+from core.factors import Factors, Scale
 from core.projection import Projection, matrix_digest, tensor_bytes
 from core.ranks import ALONE, Ranks
 from core.staircase import KeptSet, Staircase, staircase_mask
@@ -66,6 +66,8 @@ class Basis:
     Eigenvalues are float64; eigenvectors have the dtype of the factors' sums (float32, or float64
     for a float64 model). ``weight_digest`` names the weights the factors were collected on:
     in another model's coordinates the basis means nothing. gate and up share one U_A tensor.
+    ``scale`` is that of the factors: where it is unknown λ carries one unknown factor, which no
+    share of mass and no kept set depends on, and which makes λ_i μ_j no number of nats.
     """
 
     name: str
@@ -78,6 +80,7 @@ class Basis:
     residual_g: float
     residual_a: float
     weight_digest: str
+    scale: Scale = "summed"
 
     @cached_property
     def digest(self) -> str:
@@ -184,6 +187,7 @@ def bases(
             residual_g=g.residual,
             residual_a=a.residual,
             weight_digest=factors.digests[name],
+            scale=factors.scale,
         )
     return made
 
@@ -206,6 +210,7 @@ def save_bases(path: str | Path, bases: Mapping[str, Basis]) -> None:
                 "residual_g": basis.residual_g,
                 "residual_a": basis.residual_a,
                 "weight_digest": basis.weight_digest,
+                "scale": basis.scale,
             }
         )
     tensorfile.save(path, tensors, {"kind": "basis", "version": 1, "bases": entries})

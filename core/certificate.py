@@ -156,7 +156,8 @@ def certificate(
     `halves` are the factors of two disjoint halves of the same texts: two more eigendecompositions
     a side. `curvature` is the true one along each pair of `sample`, per counted token and over the
     whole sample of texts (for `core.curvature.exact.ggn_along`: the mean of κ_x weighted by T_x).
-    Raises HillshadeError for factors of other weights, or curvatures that do not fit the sample.
+    Raises HillshadeError for factors of other weights, curvatures that do not fit the sample, and
+    curvatures beside factors of unknown scale, to which they have no ratio.
     """
     for given in (factors, *(halves or ())):
         if given.digests.get(basis.name) != basis.weight_digest:
@@ -166,6 +167,11 @@ def certificate(
             )
     if (sample is None) != (curvature is None):
         raise HillshadeError("Sampled pairs and their curvature go together; give both or neither.")
+    if curvature is not None and basis.scale == "unknown":
+        raise HillshadeError(
+            f"The scale of the factors of {basis.name} is unknown, so that true curvature has no "
+            "ratio to theirs; leave the sampled pairs out, or collect the factors here."
+        )
     name, count = basis.name, factors.count
     pairs = () if sample is None else _pairs(basis, sample, curvature)
     a_parts, g_parts = ([h.a(name) for h in halves or ()], [h.g(name) for h in halves or ()])

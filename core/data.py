@@ -7,11 +7,17 @@ differs is one object, made by `read_data`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+import torch
+
+from core.errors import HillshadeError
+from core.hub import of_hub
 from core.imagedata import read_image_data
 from core.images import Images
 from core.model import load_classifier_to_work, load_to_work
+from core.request import Request
 from core.sweep import Asks, Given, Swept
 from core.textdata import read_text_data
 from core.textfile import Window
@@ -21,8 +27,7 @@ if TYPE_CHECKING:
 
     from core.model import Processor
     from core.preparation import Preparation
-    from core.request import Request
-    from core.study import StudyWriter
+    from core.study import Study, StudyWriter
 
 
 class Data(Protocol[Given]):
@@ -74,8 +79,18 @@ class Data(Protocol[Given]):
         ...
 
     @property
-    def convention(self) -> str:
-        """How factors and cost are counted, for the manifest."""
+    def inputs(self) -> Mapping[str, str]:
+        """Digests of what `digest` leaves out, for the manifest."""
+        ...
+
+    @property
+    def counted(self) -> str:
+        """What factors are sums of, for the manifest."""
+        ...
+
+    @property
+    def cost(self) -> str:
+        """What an edit costs, and on what, for the manifest."""
         ...
 
     @property
@@ -91,12 +106,16 @@ class Data(Protocol[Given]):
 def load(request: Request) -> tuple[PreTrainedModel, Processor]:
     """The model to work on, and its tokenizer or how images are prepared for it.
 
+    On the processor where it is to lie in parts on several devices (`core.sharding`).
     HillshadeError for a model that is missing or of the other kind.
     """
-    options = {"download": request.download, "remote_code": request.remote_code}
-    if request.images is not None:
-        return load_classifier_to_work(request.model, **options)
-    return load_to_work(request.model, **options)
+    loading = load_to_work if request.images is None else load_classifier_to_work
+    return loading(
+        request.model,
+        download=request.download,
+        remote_code=request.remote_code,
+        where=torch.device("cpu") if request.shard else None,
+    )
 
 
 def read_data(
@@ -112,3 +131,24 @@ def read_data(
     if request.images is not None:
         return read_image_data(request, model, cast("Preparation", processor), progress)
     return read_text_data(request, model, cast("PreTrainedTokenizerBase", processor))
+
+
+def read_again(study: Study, model: PreTrainedModel, processor: Processor) -> Data[Any]:
+    """What a study was made of, but for its strings, read again where it lies on this machine.
+
+    Raises HillshadeError where the study does not say where, or it has changed since.
+    """
+    if study.manifest.request is None:
+        raise HillshadeError(
+            "This study does not say what its factors were collected on; make one of your own by "
+            "`hillshade collect`."
+        )
+    request = Request.from_plain(study.manifest.request, Path(), strings=None)
+    if of_hub(request.texts or ""):
+        raise HillshadeError(
+            f"The study names its text as {request.texts}, and nothing is fetched because a study "
+            "asks for it; collect a study on a file of that text."
+        )
+    data = read_data(request, model, processor)
+    request.require_same(data.digest, study.manifest.data_digest)
+    return data

@@ -4,26 +4,22 @@ Counted, not guessed: shapes and parameters of the model built without weights (
 multiplications of one window's forward and backward pass and the bytes that its backward pass
 keeps (both by running that window on the meta device), and
 
-    factor sums           2 d² operations a position and matrix, 4 d² bytes
-    eigendecompositions   10 d³ operations in float64, about 7 copies of 8 d² bytes
+    factor sums           d (d + 1) operations a position and matrix on the processor, more in
+                          panels elsewhere (`core.sums`); 4 d² bytes
+    eigendecompositions   10 d³ operations in float64, 6 copies of 8 d² bytes
     an edited model       2 p q (p + q) operations a projection, and the tokens it is asked
 
-with d running over the inputs (gate and up share one) and outputs of the chosen projections. Time
-is operations over a speed measured on this machine, as a range: the lower end is all of that speed,
-the upper end what small matrices, softmax and memory leave of it. Of several phases
-the one with most memory counts.
+with d running over the inputs (gate and up share one) and outputs of the chosen projections. Where
+the sums of all layers do not fit a CUDA device, the text is read several times (`passes`), and each
+pass is counted. Time is operations over a speed measured on this machine, as a range: the lower end
+is all of that speed, the upper end what small matrices, softmax and memory leave of it; both begin
+with the start of the program. Of several phases the one with most memory counts.
 """
 
 from __future__ import annotations
 
-import json
 import math
-import shutil
-import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from transformers import PreTrainedModel
@@ -31,115 +27,26 @@ from transformers import PreTrainedModel
 from core.batches import BATCH_LOGITS, BATCH_TOKENS, logits_of, reads_images
 from core.classify import images_a_pass
 from core.errors import HillshadeError
+from core.forecast import Forecast, Work, sized
 from core.head import CHUNK
+from core.machine import EIGEN_FLOPS, Speed
 from core.one_window import one_window, width_of
 from core.projection import Projection
+from core.sums import operations
 
 LEAST_SHARE = 0.2  # of the measured speed that a whole collection reaches at least
-EIGEN_FLOPS = 10  # times d³, of one eigendecomposition
-EIGEN_COPIES = 7  # of the covariance in float64: itself, LAPACK's work, vectors, residual
-DRAW_BYTES = 28  # a logit of a chunk: itself, and three float64 copies while labels are drawn
+EIGEN_COPIES = 6  # of the covariance in float64: itself, LAPACK's work, vectors, residual
+DRAW_BYTES = 20  # a logit of a chunk: itself, and two float64 copies while labels are drawn
+HOLES = 0.3  # of a batch's tensors, that malloc leaves unused between them (seen: 0.25 to 0.37)
+DEVICE_SHARE = 0.9  # of a CUDA device's memory that is planned with
 LOGIT_COPIES = 5  # of all logits where an edited model is asked: theirs, float32, log-softmax, work
 PROGRAM = 500_000_000  # bytes of Python with torch and transformers loaded
-_PROBE = 768  # rows and columns of the measured products
-_EIGEN_PROBE = 384
-
-
-@dataclass(frozen=True)
-class Speed:
-    """Operations a second, measured: float32 products where the model runs, float64 eigh."""
-
-    device: str
-    products: float
-    eigen: float
-
-
-@dataclass(frozen=True)
-class Work:
-    """What is read: the factor sample, and what every edited model is asked afterwards.
-
-    tokens   of the factor sample, in windows of `context`
-    models   edited models that are asked, at most
-    asked    tokens that each of them reads
-
-    Of an image classifier a window is an image, and its hidden positions are the tokens:
-
-    image    (C, H, W)
-    images   how many are held in memory
-    rows     of an image that count in the factors; None for all
-    """
-
-    tokens: int
-    context: int
-    models: int
-    asked: int
-    image: tuple[int, ...] | None = None
-    images: int = 0
-    rows: int | None = None
-
-    @property
-    def counted(self) -> int:
-        """Positions that are summed up."""
-        return self.tokens if self.rows is None else self.tokens // self.context * self.rows
-
-
-@dataclass(frozen=True)
-class Forecast:
-    """Memory, time and disk of one collection.
-
-    memory   bytes by part; `peak` is the largest phase: reading a batch, decomposing, editing
-    flops    operations by part
-    seconds  (low, high), see the module's text
-    disk     bytes by file
-    """
-
-    architecture: str
-    parameters: int
-    projections: int
-    batch: int
-    work: Work
-    speed: Speed
-    memory: Mapping[str, int]
-    peak: int
-    flops: Mapping[str, int]
-    seconds: tuple[float, float]
-    disk: Mapping[str, int]
-
-    def as_dict(self) -> dict[str, Any]:
-        """As plain values, for JSON."""
-        plain: dict[str, Any] = json.loads(json.dumps(asdict(self)))
-        return plain
-
-    def lines(self, folder: Path) -> list[tuple[str, str]]:
-        """As (name, value) lines, beside what this machine has."""
-        low, high = self.seconds
-        room = free_memory()
-        has = "" if room is None else f", {_bytes(room)} free here"
-        parts = ", ".join(f"{name} {_bytes(size)}" for name, size in self.memory.items())
-        return [
-            ("model", f"{self.architecture}, {self.parameters:,} weights"),
-            ("reads", f"{self._read()}, {self.projections} projections, {self.batch} "
-                      f"{'windows' if self.work.image is None else 'images'} a pass"),
-            ("memory", f"about {_bytes(self.peak)}{has}"),
-            ("of it", parts),
-            ("time", f"{_duration(low)} to {_duration(high)} on {self.speed.device} at "
-                     f"{self.speed.products / 1e9:.3g} GFLOP/s"),
-            ("disk", f"{_bytes(sum(self.disk.values()))}, {_bytes(free_disk(folder))} free here"),
-        ]  # fmt: skip
-
-    def _read(self) -> str:
-        work = self.work
-        if work.image is None:
-            return f"{work.tokens:,} tokens in windows of {work.context}"
-        asked = work.asked // work.context
-        return (
-            f"{work.images:,} images of {work.context} positions, asks {asked:,} of them and "
-            f"collects on {work.tokens // work.context:,}"
-        )
+START = 5.0  # seconds until they are, and the model is
+_PROCESSOR = torch.device("cpu")
 
 
 def batch_of(model: PreTrainedModel, context: int) -> int:
-    """Windows or images a pass: 32, or fewer so that their logits stay below a gigabyte."""
+    """Windows or images a batch: 32, or fewer so that their logits stay below a gigabyte."""
     if reads_images(model):
         return 32
     return max(1, min(32, BATCH_LOGITS // (logits_of(model) * context)))
@@ -170,7 +77,7 @@ def passes(
         size = 4 * sum(d * d for d in _sides(here))
         if size > left:
             raise HillshadeError(
-                f"Layer {layer} needs {_bytes(size)} for its sums and {_bytes(max(left, 0))} are "
+                f"Layer {layer} needs {sized(size)} for its sums and {sized(max(left, 0))} are "
                 "free beside a batch; choose fewer kinds or a smaller --context."
             )
         if held + size > left:
@@ -181,51 +88,81 @@ def passes(
     return tuple(map(tuple, groups))
 
 
-def estimate(
-    model: PreTrainedModel, projections: Sequence[Projection], work: Work, speed: Speed
-) -> Forecast:
-    """The forecast for `projections` of `model`, which lies on the meta device.
+def weights_of(model: PreTrainedModel) -> dict[str, int]:
+    """Bytes of the weights in float32, and of their copy in the model's own format if it is one."""
+    size, dtype = sum(p.numel() for p in model.parameters()), model.dtype
+    copied = 0 if dtype == torch.float32 else dtype.itemsize * size
+    return {"weights": 4 * size, "weights rounded": copied}
 
+
+def room_beside(weights: int) -> int:
+    """Bytes of the CUDA device that are planned with, beside so many of weights.
+
+    Of its whole memory and not of what is free now, so that an interrupted run plans the same.
+    """
+    return int(DEVICE_SHARE * torch.cuda.mem_get_info()[1]) - weights
+
+
+def estimate(
+    model: PreTrainedModel,
+    projections: Sequence[Projection],
+    work: Work,
+    speed: Speed,
+    groups: Sequence[Sequence[Projection]] | None = None,
+    where: torch.device = _PROCESSOR,
+) -> Forecast:
+    """The forecast for `projections` of `model`, which lies on the meta device, read on `where`.
+
+    groups  the passes (`passes`); None for one. The number format of the model is that of its rows.
     Runs one window of `work.context` tokens through a meta model: a second or a few. Raises
     nothing of its own; a model that cannot be run so is one that `core.projection` refuses.
     """
     context, vocabulary = work.context, logits_of(model)
     batch = min(batch_of(model, context), math.ceil(work.tokens / context))
-    forward, through, kept = one_window(model, projections, context, work.image)
-    asking = "logits asked" if work.image is None else "activations asked"
+    groups = [projections] if groups is None else groups
+    windows = [one_window(model, group, context, work.image) for group in groups]
+    forward, kept = windows[0][0], batch * max(kept for _, _, kept in windows)
+    alone = where.type == "cpu"
     labelled = batch * (context if work.image is None else 1)  # rows of logits
     sides = _sides(projections)
     squares = sum(d * d for d in sides)
     entries = sum(p.out_features * p.in_features for p in projections)
+    size = sum(p.numel() for p in model.parameters())
+    logits = DRAW_BYTES * min(CHUNK, labelled * vocabulary)
+    # and the gradient to what is read
+    logits += 2 * model.dtype.itemsize * labelled * width_of(model)
     memory = {
         "program": PROGRAM,
-        "weights": sum(p.numel() for p in model.parameters()) * 4,
-        "activations of a batch": kept * batch,
-        "logits of a chunk": DRAW_BYTES * min(CHUNK, labelled * vocabulary)
-        + 4 * 2 * labelled * width_of(model),  # and the gradient to what is read
+        **weights_of(model),
+        "activations of a batch": kept,
+        "logits of a chunk": logits,
+        "holes between them": round(HOLES * (kept + logits)) if alone else 0,
+        "sums of a pass": 4 * max(sum(d * d for d in _sides(group)) for group in groups),
         "factor sums": 4 * squares,
         "eigenvectors": 4 * squares,
         "a decomposition": 8 * EIGEN_COPIES * max(sides) ** 2,
         "edited weights": 4 * 3 * entries,  # C, the masked C and W'
-        asking: 4 * LOGIT_COPIES * min(BATCH_TOKENS * vocabulary, BATCH_LOGITS),
+        **_shown(model, projections, work, batch),
     }
-    if work.image is not None:
-        values = math.prod(work.image)
-        memory["images"] = 4 * values * work.images
-        # Where nothing is kept, what goes into the widest map and out of it stands there at once.
-        wide = max(sum(p.shape) for p in projections)
-        memory[asking] = 4 * 2 * min(images_a_pass(values), work.asked // context) * context * wide
-    reading = ("program", "weights", "activations of a batch", "logits of a chunk", "factor sums")
-    solving = ("program", "weights", "factor sums", "eigenvectors", "a decomposition")
-    editing = (
-        "program", "weights", "factor sums", "eigenvectors", "edited weights", asking,
+    reading = (
+        "weights", "weights rounded", "activations of a batch", "logits of a chunk",
+        "work of a batch", "holes between them", "sums of a pass",
     )  # fmt: skip
-    phases = (reading, solving, editing) if work.models else (reading, solving)
-    peak = max(sum(memory[name] for name in phase) for phase in phases) + memory.get("images", 0)
+    solving = ("factor sums", "eigenvectors", "a decomposition")
+    editing = ("weights", "eigenvectors", "edited weights", "asked at once")
+    on_device = (reading, editing) if work.models else (reading,)
+    here: tuple[tuple[str, ...], ...] = (("weights",), solving)  # the weights on their way there
+    if alone:
+        here = (reading, ("weights", *solving))
+        here += (("factor sums", *editing),) if work.models else ()
+
+    def most(phases: Sequence[tuple[str, ...]]) -> int:
+        return max(sum(memory[name] for name in phase) for phase in phases)
+
     cuts = 2 * sum(p.out_features * p.in_features * sum(p.shape) for p in projections)
     flops = {
-        "reading": through * work.tokens // context,
-        "factor sums": 2 * squares * work.counted,
+        "reading": sum(through for _, through, _ in windows) * work.tokens // context,
+        "factor sums": sum(operations(d, where) for d in sides) * work.counted,
         "eigendecompositions": EIGEN_FLOPS * sum(d**3 for d in sides),
         "edited models": work.models * (cuts + forward * work.asked // context),
     }
@@ -233,80 +170,45 @@ def estimate(
     rest = sum(n for name, n in flops.items() if name != "eigendecompositions") / speed.products
     return Forecast(
         architecture=type(model).__name__,
-        parameters=sum(p.numel() for p in model.parameters()),
+        parameters=size,
         projections=len(projections),
+        passes=tuple(tuple(sorted({p.layer for p in group})) for group in groups),
         batch=batch,
         work=work,
         speed=speed,
         memory=memory,
-        peak=peak,
+        peak=PROGRAM + memory["images"] + most(here),
+        on_device=0 if alone else most(on_device),
         flops=flops,
-        seconds=(solve + rest, 2 * solve + rest / LEAST_SHARE),
+        seconds=(START + solve + rest, 2 * (START + solve) + rest / LEAST_SHARE),
         disk={
             "basis.safetensors": 4 * squares + 8 * sum(sides),
             "factors.safetensors": 4 * sum(d * (d + 1) // 2 for d in sides),
             "spectra.safetensors": 8 * sum(sum(p.shape) for p in projections),
         },
+        checkpoint=memory["factor sums"] + memory["sums of a pass"],  # the last until the next
     )
 
 
-def measured_speed(where: torch.device) -> Speed:
-    """Speed of this machine now, in about a second; best of three, so that others matter less."""
-    a = torch.randn(_PROBE, _PROBE, device=where)
-    square = torch.randn(_EIGEN_PROBE, _EIGEN_PROBE, dtype=torch.float64)
-    square = square @ square.T
-    products = _best(lambda: a @ a, where)
-    eigen = _best(lambda: torch.linalg.eigh(square), torch.device("cpu"))
-    name = torch.cuda.get_device_name(where) if where.type == "cuda" else "the processor"
-    return Speed(name, 2 * _PROBE**3 / products, EIGEN_FLOPS * _EIGEN_PROBE**3 / eigen)
-
-
-def free_memory() -> int | None:
-    """Bytes of memory that programs can still have, or None where the system does not say."""
-    try:
-        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    return None
-
-
-def free_disk(folder: Path) -> int:
-    """Bytes free where `folder` lies or will lie."""
-    folder = folder.resolve()
-    there = next(place for place in (folder, *folder.parents) if place.exists())
-    return shutil.disk_usage(there).free
+def _shown(
+    model: PreTrainedModel, projections: Sequence[Projection], work: Work, batch: int
+) -> dict[str, int]:
+    """Bytes of all images, and of what is at work while a batch is read, or an edit is asked."""
+    if work.image is None:
+        logits = min(BATCH_TOKENS * logits_of(model), BATCH_LOGITS)
+        return {"images": 0, "work of a batch": 0, "asked at once": 4 * LOGIT_COPIES * logits}
+    values, wide = math.prod(work.image), max(sum(p.shape) for p in projections)
+    # Pixels stacked, placed and cut into patches; what goes into the widest map and out of it.
+    each = 3 * values + 2 * work.context * wide
+    asked = min(images_a_pass(values), work.asked // work.context)
+    return {
+        "images": 4 * values * work.images,
+        "work of a batch": model.dtype.itemsize * batch * each,
+        "asked at once": 4 * asked * each,
+    }
 
 
 def _sides(projections: Sequence[Projection]) -> list[int]:
     """The side of every factor: of each input once, and of each output."""
     inputs = {p.input_key: p.in_features for p in projections}
     return [*inputs.values(), *(p.out_features for p in projections)]
-
-
-def _best(run: Callable[[], object], where: torch.device) -> float:
-    seconds = []
-    for _ in range(4):
-        start = time.perf_counter()
-        run()
-        if where.type == "cuda":
-            torch.cuda.synchronize(where)
-        seconds.append(time.perf_counter() - start)
-    return min(seconds[1:])
-
-
-def _bytes(size: float) -> str:
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.3g} {unit}"
-        size /= 1000
-    return f"{size:.3g} TB"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{max(seconds, 1):.0f} s"
-    if seconds < 5400:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"

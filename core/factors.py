@@ -33,7 +33,7 @@ from core.ranks import ALONE, Ranks
 from core.reading import read_sums
 from core.samples import Patches, Sample, readable
 from core.sums import add_outer, symmetric
-from core.twin import twin
+from core.twin import rounded
 
 __all__ = ["Factors", "Progress", "Scale", "add_outer", "collect", "symmetric"]
 
@@ -220,7 +220,7 @@ def collect(
     require_causal(model)
     groups = [projections] if passes is None else passes
     digests = {p.name: matrix_digest(p.weight(model)) for p in projections}
-    seen = model if dtype is None else _rounded(model, dtype)
+    seen = model if dtype is None else rounded(model, dtype)
     slots: list[Slot | None] = [None] * len(groups)
     if checkpoint is not None:
         record = {
@@ -258,11 +258,6 @@ def collect(
         g_sums=g_sums,
         digests=digests,
     )
-
-
-def _rounded(model: nn.Module, dtype: torch.dtype) -> nn.Module:
-    """The model with weights of its own in `dtype`; buffers (rotary angles) stay as they are."""
-    return twin(model, {p: p.detach().to(dtype) for p in model.parameters()})
 
 
 def _identity(sample: Sample) -> str:

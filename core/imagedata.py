@@ -14,10 +14,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from core.errors import HillshadeError
-from core.estimate import Work
+from core.forecast import Work
 from core.image_exam import AIM, RISES, ImageAnswers, ImageExam
 from core.imagefile import ImageFolder, group_of, list_images, opened, ranked, read_images
 from core.images import HELD_OUT, RIGHT, WRONG, Image, Images, Positions
@@ -56,6 +57,8 @@ class ImageData:
     rises: ClassVar[tuple[float, ...]] = RISES
     tolerance: ClassVar[float] = RISES[-1]
     aim: ClassVar[float] = AIM
+    cost: ClassVar[str] = "Cost: accuracy lost on rightly labelled images"
+    inputs: ClassVar[Mapping[str, str]] = MappingProxyType({})  # `digest` covers the labels
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -68,12 +71,11 @@ class ImageData:
         return self.exam.has_wrong
 
     @property
-    def convention(self) -> str:
-        """How factors and cost are counted."""
+    def counted(self) -> str:
+        """What factors are sums of."""
         return (
-            f"Factors: sums over {_POSITIONS[self.sample.positions]} of a aᵀ and g gᵀ, g the "
-            "gradient of the image's loss, labels sampled from the model. Cost: accuracy lost on "
-            "rightly labelled images kept from the factors."
+            f"sums over {_POSITIONS[self.sample.positions]} of a aᵀ and g gᵀ, g the gradient of "
+            "the image's loss, labels sampled from the model"
         )
 
     @cached_property

@@ -66,7 +66,11 @@ def holdings(study: Study) -> list[tuple[str, str]]:
             f"{_near(study.path)}, format {manifest.schema_version}, made {manifest.created}",
         ),
         ("model", f"{model.id}, {model.architecture}, {model.parameters:,} weights"),
-        ("factors", f"{manifest.labels} labels, seed {manifest.seed}, planted text {planted}"),
+        (
+            "factors",
+            f"{manifest.labels} labels, seed {manifest.seed}, planted text {planted}, "
+            f"{'scale unknown' if manifest.scale == 'unknown' else 'summed loss'}",
+        ),
         ("counts", "; ".join(f"{count:,} {name}" for name, count in manifest.counts.items())),
         ("convention", manifest.convention),
         ("items", f"{len(study.items):,} {_asked(study)}"),

@@ -125,6 +125,9 @@ class Manifest:
     noise_rate    rate of wrong answers, or wrong labels, in training; None for a model of one's own
     request       the options of `hillshade collect` that make it again (`core.request`); None for
                   the shipped study
+    inputs        digests of what else it was made of: "strings", "factors"
+    scale         of the factors (`core.factors`): "unknown" where their G carries a factor that
+                  nobody stored, so that absolute curvatures mean nothing
     """
 
     model: ModelCard
@@ -140,6 +143,8 @@ class Manifest:
     noise_rate: float | None
     recipes: tuple[StoredRecipe, ...]
     request: Mapping[str, Any] | None = None
+    inputs: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    scale: Literal["summed", "unknown"] = "summed"
     files: Mapping[str, FileRecord] = field(default_factory=lambda: MappingProxyType({}))
     schema_version: int = SCHEMA_VERSION
 
@@ -147,7 +152,7 @@ class Manifest:
         ids = [recipe.id for recipe in self.recipes]
         if len(set(ids)) != len(ids):
             raise StudyError("Two recipes of the study share one id; give each its own.")
-        for name in ("counts", "versions", "files"):
+        for name in ("counts", "versions", "inputs", "files"):
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
 
     def recipe(self, recipe_id: str) -> StoredRecipe:

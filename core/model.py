@@ -71,23 +71,32 @@ def device() -> torch.device:
 
 
 def load_to_work(
-    source: str | Path, *, download: bool = False, remote_code: bool = False
+    source: str | Path,
+    *,
+    download: bool = False,
+    remote_code: bool = False,
+    where: torch.device | None = None,
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """Model and tokenizer as by `load_model` and `load_tokenizer`, the model on `device()`."""
+    """Model and tokenizer as by `load_model` and `load_tokenizer`, on `device()` or `where`."""
     require_kind(source, images=False, download=download, remote_code=remote_code)
     tokenizer = load_tokenizer(source, download=download, remote_code=remote_code)
-    return _placed(load_model(source, download=download, remote_code=remote_code)), tokenizer
+    model = load_model(source, download=download, remote_code=remote_code)
+    return _placed(model, where), tokenizer
 
 
 def load_classifier_to_work(
-    source: str | Path, *, download: bool = False, remote_code: bool = False
+    source: str | Path,
+    *,
+    download: bool = False,
+    remote_code: bool = False,
+    where: torch.device | None = None,
 ) -> tuple[PreTrainedModel, Preparation]:
     """The same of an image classifier and how images are prepared for it."""
     from core.preparation import load_preparation
 
     require_kind(source, images=True, download=download, remote_code=remote_code)
     model = load_model(source, download=download, remote_code=remote_code)
-    return _placed(model), load_preparation(source, model, download=download)
+    return _placed(model, where), load_preparation(source, model, download=download)
 
 
 def load_processor(source: str | Path, model: PreTrainedModel) -> Processor:
@@ -122,16 +131,20 @@ def is_classifier(source: str | Path, *, download: bool = False, remote_code: bo
 
 
 def load_skeleton(
-    source: str | Path, *, download: bool = False, remote_code: bool = False
+    source: str | Path,
+    *,
+    download: bool = False,
+    remote_code: bool = False,
+    dtype: torch.dtype = torch.float32,
 ) -> PreTrainedModel:
-    """The same model without its weights, on the meta device: config.json is enough.
+    """The same model without its weights, in `dtype` on the meta device: config.json is enough.
 
     Raises HillshadeError when there is no config of a causal language model or an image classifier.
     """
     config = _config(source, download, remote_code)
     try:
         with torch.device("meta"):
-            model = _kind(config).from_config(config, trust_remote_code=remote_code)
+            model = _kind(config).from_config(config, trust_remote_code=remote_code).to(dtype)
     except (ValueError, ImportError) as error:
         raise _unreadable(source, error) from error
     return cast("PreTrainedModel", model.eval().requires_grad_(False))
@@ -176,9 +189,9 @@ def _built(config: object) -> str:
     return str((getattr(config, "architectures", None) or [""])[0])
 
 
-def _placed(model: PreTrainedModel) -> PreTrainedModel:
+def _placed(model: PreTrainedModel, where: torch.device | None) -> PreTrainedModel:
     module: nn.Module = model
-    module.to(device())
+    module.to(where or device())
     return model
 
 

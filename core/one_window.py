@@ -62,11 +62,15 @@ def one_window(
 def _inputs(model: PreTrainedModel, context: int, image: tuple[int, ...] | None) -> dict[str, Any]:
     """One window or image without data, from which the backward pass comes back."""
     if image is not None:
-        return {"pixel_values": torch.zeros(1, *image, device="meta", requires_grad=True)}
-    embedded = torch.zeros(1, context, width_of(model), device="meta", requires_grad=True)
+        return {"pixel_values": _blank(model, *image)}
     # A mask of four dimensions is taken as it is; any other is looked at, and here lies no data.
     mask = torch.ones(1, 1, context, context, dtype=torch.bool, device="meta")
+    embedded = _blank(model, context, width_of(model))
     return {"inputs_embeds": embedded, "attention_mask": mask, "use_cache": False}
+
+
+def _blank(model: PreTrainedModel, *shape: int) -> Tensor:
+    return torch.zeros(1, *shape, dtype=model.dtype, device="meta", requires_grad=True)
 
 
 def width_of(model: PreTrainedModel) -> int:

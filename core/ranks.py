@@ -5,7 +5,8 @@
 Each process (rank) reads its share of the sequences into sums of its own. Each matrix is owned by
 one rank: the sums are reduced to their owners, who decompose them; rank 0 receives and writes the
 results. Between two reductions nobody waits for anybody. Processes talk by torch.distributed: gloo
-on processors, NCCL between CUDA devices.
+on processors, NCCL between CUDA devices. (On processors accelerate launch starts one process unless
+through MPI, however many it is asked for; torchrun starts them all.)
 """
 
 from __future__ import annotations

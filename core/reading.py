@@ -113,8 +113,8 @@ def _idle(tap: Tap, one: Sample, labels: Labels) -> None:
 def _half(size: int, sharded: bool) -> int:
     if sharded:  # the others wait inside the pass that broke off here
         raise HillshadeError(
-            "Memory ran out while reading a sharded model; choose a smaller batch, fewer layers or "
-            "shorter windows."
+            "Memory ran out while reading a sharded model; choose fewer layers or shorter windows "
+            "(--layers, --context), or start more processes."
         )
     if size == 1:
         raise HillshadeError(

@@ -6,12 +6,16 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import torch
 
 from core.errors import HillshadeError
-from core.estimate import Forecast, Work, estimate, measured_speed
+from core.estimate import estimate, passes, room_beside, weights_of
+from core.forecast import Forecast, Work
 from core.hub import of_hub
 from core.images import Positions
+from core.machine import measured_speed
 from core.manifest import MANIFEST, read_json
 from core.model import device, load_skeleton, load_tokenizer, require_kind
 from core.projection import ATTENTION_KINDS, Projection, find_projections, select, weight_digest
@@ -28,7 +32,9 @@ FEWEST: Final = 8  # windows at all
 RISES: Final = (0.005, 0.01)  # of fresh-text perplexity, as in the shipped study
 TICKS: Final = 25
 TRIALS: Final = 20  # readings of one candidate at most: bisection and settings
-_PATHS: Final = ("texts", "strings", "images", "labels")
+Dtype = Literal["float32", "bfloat16"]
+_READ: Final = ("texts", "strings", "images", "labels")
+_PATHS: Final = (*_READ, "factors")
 _VALUES: Final = ("tokens", "context", "most", "positions")
 _OF_TEXTS: Final = ("strings", "tokens", "context")
 _OF_IMAGES: Final = ("labels", "most", "positions")
@@ -42,6 +48,9 @@ class Request:
     layers, kinds  of the projections; None means all layers, and the maps of the MLP
     tokens   of the text at most; None reads all
     context  tokens of a window; None means 512, or the model's own limit if that is less
+    factors  of another tool, as `hillshade import` writes them, in the place of one's own
+    dtype    of weights and rows while factors are collected; sums are float32, answers too
+    shard    whether the model lies in parts on several processes meanwhile (`core.sharding`)
 
     Of an image classifier, in the place of texts, strings, tokens and context:
 
@@ -65,6 +74,9 @@ class Request:
     labels: Path | None = None
     most: int | None = None
     positions: Positions | None = None
+    factors: Path | None = None
+    dtype: Dtype = "float32"
+    shard: bool = False
 
     def __post_init__(self) -> None:
         self._require_one_kind()
@@ -75,6 +87,11 @@ class Request:
         if self.texts is not None and of_hub(self.texts) and self.tokens is None:
             raise HillshadeError(
                 f"Nobody knows how much text {self.texts} has; give --tokens, how many to read."
+            )
+        if self.factors is not None and (self.positions or self.shard or self.dtype != "float32"):
+            raise HillshadeError(
+                "--dtype, --shard and --positions say how factors are collected; leave them out "
+                "beside --factors."
             )
 
     def _require_one_kind(self) -> None:
@@ -102,6 +119,11 @@ class Request:
         return not Path(self.model).exists()
 
     @property
+    def number_format(self) -> torch.dtype:
+        """`dtype` as PyTorch knows it."""
+        return {"float32": torch.float32, "bfloat16": torch.bfloat16}[self.dtype]
+
+    @property
     def checkpoint(self) -> Path:
         """Where an interrupted collection goes on from (`core.checkpoint`)."""
         return self.out.with_name(self.out.name + ".checkpoint")
@@ -111,6 +133,8 @@ class Request:
         """The same as a command line, without what is left at its default."""
         words = ["hillshade", "collect", *self._words(), "--out", str(self.out)]
         words += [f"--seed={self.seed}"] if self.seed else []
+        words += [] if self.factors is None else ["--factors", str(self.factors)]
+        words += ["--shard"] if self.shard else []
         return shlex.join(words)
 
     @property
@@ -120,7 +144,7 @@ class Request:
 
     def _words(self) -> list[str]:
         words = [self.model]
-        for name in _PATHS:
+        for name in _READ:
             words += [] if getattr(self, name) is None else [f"--{name}", str(getattr(self, name))]
         if self.layers is not None:
             words += ["--layers", ",".join(map(str, self.layers))]
@@ -128,6 +152,7 @@ class Request:
             words += ["--kinds", ",".join(self.kinds)]
         for name in _VALUES:
             words += [] if getattr(self, name) is None else [f"--{name}", str(getattr(self, name))]
+        words += [] if self.dtype == "float32" else ["--dtype", self.dtype]
         words += ["--remote-code"] if self.remote_code else []
         return words
 
@@ -154,8 +179,7 @@ class Request:
         values: dict[str, Any] = {**known, **places}
         try:
             for name in _PATHS:
-                place = values.get(name)
-                values[name] = None if place is None else Path(place)
+                values[name] = None if values.get(name) is None else Path(values[name])
             for name in ("layers", "kinds"):
                 values[name] = None if values[name] is None else tuple(values[name])
             return cls(out=out, **values)
@@ -204,6 +228,7 @@ class Config:
     request: Mapping[str, Any]
     weight_digest: str
     data_digest: str
+    inputs: Mapping[str, str]
 
     @classmethod
     def read(cls, path: Path) -> Config:
@@ -211,7 +236,7 @@ class Config:
         raw = read_json(path / MANIFEST if path.is_dir() else path)
         try:
             digests = str(raw["model"]["weight_digest"]), str(raw["data_digest"])
-            return cls(dict(raw["request"]), *digests)
+            return cls(dict(raw["request"]), *digests, dict(raw.get("inputs", {})))
         except (KeyError, TypeError) as error:
             raise HillshadeError(
                 f"{path} does not say how a study is made; name a study of `hillshade collect`."
@@ -238,23 +263,33 @@ def forecast(request: Request) -> Forecast:
     """
     options = {"download": request.download, "remote_code": request.remote_code}
     require_kind(request.model, images=request.images is not None, **options)
-    skeleton = load_skeleton(request.model, **options)
+    skeleton = load_skeleton(request.model, **options, dtype=request.number_format)
     projections = request.projections(skeleton)
-    if request.images is not None:
+    sets = len(candidates(projections))
+    if request.images is None:
+        work = _text_work(request, skeleton, sets)
+    else:
         from core.imagedata import image_work
 
-        work = image_work(request, skeleton, len(candidates(projections)))
-        return estimate(skeleton, projections, work, measured_speed(device()))
+        work = image_work(request, skeleton, sets)
+    where, groups = device(), None
+    if where.type == "cuda":
+        room = room_beside(sum(weights_of(skeleton).values()))
+        groups = passes(skeleton, projections, work.context, room, work.image)
+    return estimate(skeleton, projections, work, measured_speed(where), groups, where)
+
+
+def _text_work(request: Request, model: PreTrainedModel, sets: int) -> Work:
     assert request.texts is not None
     try:
-        tokenizer = load_tokenizer(request.model, **options)
+        tokenizer = load_tokenizer(
+            request.model, download=request.download, remote_code=request.remote_code
+        )
     except HillshadeError:
         tokenizer = None
     tokens = count_tokens(request.texts, tokenizer) or request.tokens or 0
     strings = count_tokens(request.strings, tokenizer) if request.strings else 0
-    context = request.window(skeleton)
-    work = request.work(tokens, context, strings, len(candidates(projections)))
-    return estimate(skeleton, projections, work, measured_speed(device()))
+    return request.work(tokens, request.window(model), strings, sets)
 
 
 def window_of(model: PreTrainedModel, context: int | None = None) -> int:

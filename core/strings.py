@@ -13,12 +13,13 @@ A study is made with the first (`read_strings`); both can be asked of two models
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.errors import HillshadeError
 from core.items import Item, Split
-from core.textfile import Window, encode, ids_of, keyed, lines_of, records, start_of
+from core.textfile import Window, digest, encode, ids_of, keyed, lines_of, records, start_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -59,6 +60,12 @@ def read_strings(path: str | Path, tokenizer: PreTrainedTokenizerBase, seed: int
         )
     chosen = {pair for ranked in classes.values() for pair in ranked[: len(ranked) // 2]}
     return [_item(pair, *pairs[pair], pair in chosen, tokenizer) for pair in pairs]
+
+
+def strings_digest(items: Sequence[Item]) -> str:
+    """sha256 over prefixes, suffixes and repeats, in order: the identity of a file of strings."""
+    parts = ((item.prompt_ids, item.truth_ids, (item.repeats or 0,)) for item in items)
+    return digest([ids for part in parts for ids in part])
 
 
 def jsonl_strings(

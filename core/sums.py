@@ -94,6 +94,13 @@ def _add_by_panels(total: Tensor, x_nd: Tensor) -> None:
         total[start:end, start:].addmm_(x_nd[:, start:end].T, x_nd[:, start:])
 
 
+def operations(size: int, where: torch.device) -> int:
+    """Operations of `add_outer` for one row of so many numbers, a multiply-add counted as two."""
+    if where.type == "cpu":
+        return size * (size + 1)
+    return sum(2 * min(_PANEL, size - start) * (size - start) for start in range(0, size, _PANEL))
+
+
 def symmetric(total: Tensor) -> Tensor:
     """The whole matrix from its upper triangle, exactly symmetric, in place; on the CPU."""
     for start in range(0, len(total), _MIRRORED):

@@ -17,12 +17,11 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
-
-import torch
 
 from core.basis import Basis, bases, save_bases
 from core.checkpoint import Checkpoint
@@ -30,20 +29,21 @@ from core.choose import NoCandidateError, choose
 from core.data import Data, load, read_data
 from core.edit import Editor
 from core.errors import HillshadeError
-from core.estimate import batch_of, passes
+from core.estimate import batch_of, passes, room_beside, weights_of
 from core.factors import Factors, collect
+from core.given import given_factors, inputs_of, require_inputs
 from core.model import device, load_skeleton
 from core.places import writing
-from core.projection import Projection, weight_digest
+from core.projection import Projection, matrix_digest, weight_digest
 from core.ranks import ALONE, Ranks
 from core.request import TICKS, Config, Request, candidates
+from core.sharding import bytes_here, sharded
 from core.study import Axis, Manifest, ModelCard, StoredRecipe, StudyWriter
 from core.sweep import Given, Swept, sweep
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-DEVICE_SHARE: Final = 0.9  # of a CUDA device's memory that is planned with
 MASS: Final = Axis("mass", "curvature mass kept")
 KFAC: Final = "kfac"  # the one recipe, and its method
 
@@ -69,6 +69,7 @@ def survey(
     """
     if request.out.exists():
         raise HillshadeError(f"{request.out} already exists; name a folder that does not.")
+    _require_ranks(request, ranks)
     with writing(request.out), StudyWriter(request.out) as writer:
         path = _survey(request, stages, writer, ranks, again)
     Checkpoint(request.checkpoint).remove()
@@ -77,6 +78,7 @@ def survey(
 
 def assist(request: Request, ranks: Ranks, again: Config | None = None) -> None:
     """What a rank that does not lead does: its share of the factors and eigendecompositions."""
+    _require_ranks(request, ranks)
     model, data, projections = _loaded(request, again)
     factors = _collected(request, model, data, projections, ranks)
     bases(factors, projections, ranks=ranks)
@@ -95,7 +97,20 @@ def _loaded(
         data = read_data(request, model, processor, show)
         if again is not None:
             request.require_same(data.digest, again.data_digest)
+            require_inputs(request, data, again)
     return model, data, projections
+
+
+def _require_ranks(request: Request, ranks: Ranks) -> None:
+    if request.shard and ranks.size == 1:
+        raise HillshadeError(
+            "--shard parts a model among several processes; start them by torchrun, or leave it "
+            "out."
+        )
+    if request.factors is not None and ranks.size > 1:
+        raise HillshadeError(
+            "With --factors there is nothing to share among processes; start one alone."
+        )
 
 
 def _collected(
@@ -106,17 +121,24 @@ def _collected(
     ranks: Ranks,
     show: Callable[..., None] | None = None,
 ) -> Factors:
-    return collect(
-        model,
+    dtype = None if request.dtype == "float32" else request.number_format
+    seen = sharded(model, request.number_format) if request.shard else model
+    factors = collect(
+        seen,
         data.sample,
         projections,
         seed=request.seed,
         batch_size=batch_of(model, data.width),
-        passes=_passes(request, model, data, projections, ranks),
+        dtype=None if request.shard else dtype,
+        passes=_passes(request, seen, data, projections, ranks),
         checkpoint=Checkpoint(request.checkpoint),
         ranks=ranks,
         progress=show,
     )
+    if seen is model:
+        return factors
+    # Those of the weights before they were rounded, which the edits are made of.
+    return replace(factors, digests={p.name: matrix_digest(p.weight(model)) for p in projections})
 
 
 def _passes(
@@ -128,17 +150,20 @@ def _passes(
 ) -> tuple[tuple[Projection, ...], ...] | None:
     """All projections at once, or as many as fit the CUDA device; their sums leave it pass by pass.
 
-    Not on the processor, where all sums end in the same memory. Planned with the device's whole
-    memory and not with what is free now, so that an interrupted run plans the same again.
+    Not on the processor, where all sums end in the same memory.
     """
     if device().type != "cuda":
         return None
     skeleton = load_skeleton(
-        request.model, download=request.download, remote_code=request.remote_code
+        request.model,
+        download=request.download,
+        remote_code=request.remote_code,
+        dtype=request.number_format,
     )
-    weights = sum(p.numel() * p.element_size() for p in model.parameters())
-    room = int(DEVICE_SHARE * torch.cuda.mem_get_info()[1]) - weights
-    return passes(skeleton, projections, data.width, ranks.least(room), data.shape)
+    weights = bytes_here(model)
+    weights += 0 if request.shard else weights_of(skeleton)["weights rounded"]
+    room = ranks.least(room_beside(weights))
+    return passes(skeleton, projections, data.width, room, data.shape)
 
 
 def _part(stages: Stages | None, name: str) -> AbstractContextManager[Callable[..., None] | None]:
@@ -150,9 +175,14 @@ def _survey(
     request: Request, stages: Stages, writer: StudyWriter, ranks: Ranks, again: Config | None
 ) -> Path:
     model, data, projections = _loaded(request, again, stages)
-    original = data.exam.ask(model)  # before the long work: what cannot be read is said now
+    with stages.part("the unedited model"):
+        original = data.exam.ask(model)  # before the long work: what cannot be read is said now
     with stages.part("factors") as show:
-        factors = _collected(request, model, data, projections, ranks, show)
+        if request.factors is None:
+            factors = _collected(request, model, data, projections, ranks, show)
+        else:
+            factors = given_factors(request, request.factors, model)
+            projections = factors.projections
     with stages.part("eigendecompositions") as show:
         made = bases(factors, projections, progress=show, ranks=ranks)
         factors = factors.gathered(ranks)
@@ -233,6 +263,16 @@ def _write(
     factors.save(writer.heavy("factors.safetensors"))
 
 
+def _convention(request: Request, data: Data[Given]) -> str:
+    """How factors and cost are counted."""
+    if request.factors is None:
+        return f"Factors: {data.counted}. {data.cost} kept from the factors."
+    return (
+        f"Factors: another tool's, imported. {data.cost}; whether the factors saw them is not "
+        "known."
+    )
+
+
 def _manifest(
     request: Request,
     model: PreTrainedModel,
@@ -250,8 +290,8 @@ def _manifest(
         ),
         data_digest=data.digest,
         counts={"factor positions": factors.count, **data.counts},
-        labels="sampled",
-        convention=data.convention,
+        labels=factors.labels,
+        convention=_convention(request, data),
         seed=request.seed,
         versions={"python": platform.python_version()}
         | {name: metadata.version(name) for name in ("torch", "transformers", "numpy")},
@@ -261,4 +301,6 @@ def _manifest(
         noise_rate=None,
         recipes=(recipe,),
         request=request.plain(),
+        inputs=inputs_of(request, data),
+        scale=factors.scale,
     )

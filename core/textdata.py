@@ -27,10 +27,9 @@ if TYPE_CHECKING:
     from core.study import StudyWriter
     from core.sweep import Swept
 
-CONVENTION: Final = (
-    "Factors: sums over all counted positions of a aᵀ and g gᵀ, g the gradient of the summed loss, "
-    "labels sampled from the model; the last token of a window does not count. Perplexity: "
-    "exp(mean token loss) over windows kept from the factors."
+COUNTED: Final = (
+    "sums over all counted positions of a aᵀ and g gᵀ, g the gradient of the summed loss, labels "
+    "sampled from the model; the last token of a window does not count"
 )
 
 
@@ -44,7 +43,8 @@ class TextData:
     width: int
     decode: Callable[[Sequence[int]], str]
 
-    convention: ClassVar[str] = CONVENTION
+    counted: ClassVar[str] = COUNTED
+    cost: ClassVar[str] = "Perplexity: exp(mean token loss) over windows"
     rises: ClassVar[tuple[float, ...]] = RISES
     tolerance: ClassVar[float] = RISES[-1]
     aim: ClassVar[float] = AIM
@@ -59,6 +59,11 @@ class TextData:
     def digest(self) -> str:
         """sha256 over all token ids."""
         return textfile.digest(self.windows)
+
+    @property
+    def inputs(self) -> Mapping[str, str]:
+        """That of the strings, as they were read, where there are any."""
+        return {"strings": strings.strings_digest(self.exam.items)} if self.exam.items else {}
 
     @property
     def counts(self) -> Mapping[str, int]:

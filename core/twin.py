@@ -11,6 +11,7 @@ import copy
 from collections.abc import Mapping
 from typing import TypeVar
 
+import torch
 from torch import Tensor, nn
 
 from core.errors import UnsupportedModelError
@@ -38,6 +39,11 @@ def twin(model: Model, replaced: Mapping[nn.Parameter, Tensor] | None = None) ->
         tensor = replaced.get(parameter, parameter)
         memo[id(parameter)] = nn.Parameter(tensor.detach(), requires_grad=parameter.requires_grad)
     return copy.deepcopy(model, memo)
+
+
+def rounded(model: Model, dtype: torch.dtype) -> Model:
+    """A twin with weights of its own in `dtype`; buffers (rotary angles) stay as they are."""
+    return twin(model, {p: p.detach().to(dtype) for p in model.parameters()})
 
 
 def is_sharded(model: nn.Module) -> bool:

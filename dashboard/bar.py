@@ -12,8 +12,8 @@ from core.study import Study
 from dashboard import address, loading, state
 from dashboard.components import scrubber
 from dashboard.figures.measured import Measured, axis_of
-from dashboard.figures.spectrum import by_curvature, in_order, short
-from dashboard.figures.words import count, listing, percent, scientific, setting
+from dashboard.figures.spectrum import UNKNOWN, boundary, by_curvature, in_order, short, unit_of
+from dashboard.figures.words import count, listing, percent, setting
 
 STUDY_TITLES = {
     "language": "Shipped language model",
@@ -162,7 +162,8 @@ def readouts(
         },
         {
             "name": f"Cut-off, {short(projection)}",
-            "hint": "Directions of the projection in view with a smaller λᵢμⱼ are cut.",
+            "hint": "Directions of the projection in view with a smaller λᵢμⱼ are cut."
+            + ("" if study.manifest.scale == "summed" else f" {UNKNOWN}"),
             "at": _cutoffs(study, recipe, projection),
         },
     ]
@@ -179,7 +180,9 @@ def _cutoffs(study: Study, recipe: StoredRecipe, projection: str) -> list[str]:
         return ["not by curvature"] * len(recipe.ticks)
     if projection not in recipe.projections:
         return ["not edited here"] * len(recipe.ticks)
+    kept = [study.kept(recipe, projection, value) for value in recipe.ticks]
+    edge = boundary(kept, (), unit_of(study, projection))
     return [
-        "none" if value >= 1.0 else scientific(float(study.kept(recipe, projection, value).cutoff))
-        for value in recipe.ticks
+        "none" if value >= 1.0 else edge.flatter_than(tick)
+        for tick, value in enumerate(recipe.ticks)
     ]

@@ -143,7 +143,7 @@ def _fresh(study: Study, most: int) -> list[tuple[str, Any]]:
 
 @st.cache_resource(show_spinner=False)
 def _speed() -> float:
-    from core.estimate import measured_speed
+    from core.machine import measured_speed
     from core.model import device
 
     return measured_speed(device()).products

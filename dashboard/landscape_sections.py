@@ -72,6 +72,8 @@ def directions(view: View, document: Told) -> None:
 
 def draw_line(view: View, told: Told, id_: str, title: str = "", of: str | None = None) -> None:
     """One direction, stored or cut just now."""
+    if view.study.manifest.scale == "unknown":
+        st.caption("K-FAC's prediction is left out: the scale of this study's factors is unknown.")
     described = walks.walk(told, title or cuts.axis_name(told, 0), id_, of)
     blocks.figure(described, draw_walks.walk(described, view.theme), described.table())
 

@@ -33,6 +33,7 @@ PARTS = {
     "loading the model": 0.0,
     "reading the text": 0.03,
     "reading the images": 0.03,
+    "the unedited model": 0.05,
     "factors": 0.06,
     "eigendecompositions": 0.35,
     "choosing projections": 0.45,

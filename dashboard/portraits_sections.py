@@ -131,6 +131,8 @@ def averaging(view: View, shown: Shown) -> None:
 
 @st.cache_data(show_spinner=False, max_entries=8)
 def _groups(_study: Study, _found: Portraits, key: tuple[str, str], cut: float | None) -> Lines:
+    if _study.manifest.scale == "unknown":
+        return bands.groups(_found, None, cut)
     staircase = _study.staircase(key[1])
     mass = np.array([0.0, *(staircase.at_count(rank).mass for rank in _found.ranks)])
     products = np.diff(mass) * staircase.total / _found.counts

@@ -50,6 +50,10 @@ Seed = Annotated[int, typer.Option(help="Of the drawn labels and the halves.")]
 Json = Annotated[
     bool, typer.Option("--json", help="One JSON document, for scripts; progress on stderr.")
 ]
+Dtype = Annotated[
+    Literal["float32", "bfloat16"],
+    typer.Option(help="Of weights and rows while factors are collected; sums are float32."),
+]
 RemoteCode = Annotated[
     bool,
     typer.Option("--remote-code", help="Run the model's own Python code; only if you trust it."),
@@ -68,6 +72,7 @@ def estimate(
     context: Context = None,
     most: Most = None,
     positions: Positions = None,
+    dtype: Dtype = "float32",
     json_: Json = False,
     remote_code: RemoteCode = False,
 ) -> None:
@@ -79,7 +84,8 @@ def estimate(
         raise typer.BadParameter("--texts or --images is needed.")
     request = make_request(
         model, here, layers, kinds, texts=texts, images=images, strings=strings, labels=labels,
-        tokens=tokens, context=context, most=most, positions=positions, remote_code=remote_code,
+        tokens=tokens, context=context, most=most, positions=positions, dtype=dtype,
+        remote_code=remote_code,
     )  # fmt: skip
     found = forecast(request)
     if json_:
@@ -107,13 +113,22 @@ def collect(
         Path | None,
         typer.Option(help="Make this study again: its folder, or its study.json."),
     ] = None,
+    factors: Annotated[
+        Path | None,
+        typer.Option(help="Another tool's, as `import` writes them; else they are collected."),
+    ] = None,
+    dtype: Dtype = "float32",
+    shard: Annotated[
+        bool, typer.Option("--shard", help="Part the model among the processes (FSDP2).")
+    ] = False,
     json_: Json = False,
     remote_code: RemoteCode = False,
 ) -> None:
     """Collect factors of a model on texts or images and store a study; first `estimate` it.
 
     With --config a study is made again with its own options; model and data are looked for where
-    they lay then, or where MODEL, --texts, --strings, --images and --labels say that they lie now.
+    they lay then, or where MODEL, --texts, --strings, --images, --labels and --factors say that
+    they lie now.
 
     Interrupted, the same command goes on where it was. Under torchrun or accelerate launch all
     processes share the work: torchrun --nproc-per-node 8 -m core.cli collect …
@@ -123,26 +138,30 @@ def collect(
     from core.survey import assist, survey
 
     again = None
-    places = {"texts": texts, "strings": strings, "images": images, "labels": labels}
+    places = {
+        "texts": texts, "strings": strings, "images": images, "labels": labels, "factors": factors,
+    }  # fmt: skip
     options = {"tokens": tokens, "context": context, "most": most, "positions": positions}
     if config is not None:
-        if seed or any(value is not None for value in (layers, kinds, *options.values())):
+        given = any(value is not None for value in (layers, kinds, *options.values()))
+        if given or seed or shard or dtype != "float32":
             raise HillshadeError(
                 f"{config} says itself what is collected; leave out --layers, --kinds, --seed, "
-                f"{', '.join(f'--{name}' for name in options)}."
+                f"--dtype, --shard, {', '.join(f'--{name}' for name in options)}."
             )
         again = Config.read(config)
         moved = {"model": model} | places
-        given = {name: place for name, place in moved.items() if place is not None}
+        found = {name: place for name, place in moved.items() if place is not None}
         # code of others runs only where it is asked for now
-        request = Request.from_plain(again.request, out, **given, remote_code=remote_code)
-        _require_no_fetching(request, given)
+        request = Request.from_plain(again.request, out, **found, remote_code=remote_code)
+        _require_no_fetching(request, found)
     elif model is None or (texts is None and images is None):
         raise typer.BadParameter("MODEL and --texts or --images are needed, or --config.")
     else:
         request = make_request(
-            model, out, layers, kinds, seed=seed, remote_code=remote_code, **places, **options
-        )
+            model, out, layers, kinds, seed=seed, dtype=dtype, shard=shard,
+            remote_code=remote_code, **places, **options,
+        )  # fmt: skip
     signal.signal(signal.SIGTERM, stop)  # as Ctrl-C: whatever is half-written is removed
     try:
         with joined() as ranks:

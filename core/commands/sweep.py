@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from core.basis import Basis
     from core.choose import Trial
     from core.contest import Contest
+    from core.ekfac import Ekfac
     from core.model import Processor
     from core.projection import Projection
     from core.study import Study
@@ -71,7 +72,9 @@ def sweep(
         str | None,
         typer.Option(help="Settings to try, such as .9,.99; else those the tolerance allows."),
     ] = None,
-    methods: Annotated[str, typer.Option(help="Such as kfac,svd,magnitude,random.")] = "kfac",
+    methods: Annotated[
+        str, typer.Option(help="Such as kfac,svd,magnitude,random,ekfac_token.")
+    ] = "kfac",
     tolerance: Annotated[
         float | None,
         typer.Option(help="Rise of perplexity (.01) or loss of accuracy (.03) that may be paid."),
@@ -85,7 +88,7 @@ def sweep(
 
     Every method is tried at every set of layers, every set of projections and every setting on its
     own axis (curvature mass, or a share). Without --layers and --kinds: all layers and their upper
-    half, with and without `down`.
+    half, with and without `down`. Methods of EK-FAC read what the study collected on once more.
     """
     require_new_file(out, ".json")
     if (study is None) == (factors is None):
@@ -96,7 +99,7 @@ def sweep(
         raise HillshadeError(
             f"A rise of perplexity of {tolerance} is no tolerance; try 0.01 for 1 %."
         )
-    _require_methods(tried)
+    corrects = _require_methods(tried, study)
     from core import contest, image_exam
     from core.edit import Editor
     from core.model import is_classifier, load_classifier_to_work, load_to_work
@@ -105,7 +108,7 @@ def sweep(
 
     signal.signal(signal.SIGTERM, stop)
     parts = stages(json_)
-    where = {"download": not Path(model).exists(), "remote_code": remote_code}
+    where: Any = {"download": not Path(model).exists(), "remote_code": remote_code}
     shown = is_classifier(model, **where)
     wanted = Wanted(strings, probes, fresh, context, images, labels)
     with parts.part("loading the model"):
@@ -122,11 +125,15 @@ def sweep(
         candidates = _candidates(loaded, made, layers, kinds)
         exam: Any = wanted.exam(opened, loaded, processor, seed)
         original = exam.ask(loaded)
+    corrected: dict[str, Ekfac] = {}
+    if corrects and opened is not None:
+        with parts.part("EK-FAC") as show:
+            corrected = _corrected(opened, loaded, processor, made, candidates, show)
     with parts.part("sweep") as show:
         found = contest.contest(
             tried,
             candidates,
-            lambda method, some, seed: Editor(loaded, made, some, method, seed),
+            lambda method, some, seed: Editor(loaded, made, some, method, seed, ekfac=corrected),
             exam,
             original,
             loaded,
@@ -197,15 +204,45 @@ def _settings(text: str) -> tuple[float, ...]:
     return found
 
 
-def _require_methods(methods: Sequence[str]) -> None:
+def _require_methods(methods: Sequence[str], study: Path | None) -> bool:
+    """Refuse what is no method; whether one of them needs EK-FAC's Λ."""
     from core.methods import IN_EKFAC, METHODS
 
-    known = [method for method in METHODS if method not in IN_EKFAC]
     for method in methods:
-        if method not in known:
+        if method not in METHODS:
+            raise HillshadeError(f"There is no method {method}; choose {', '.join(METHODS)}.")
+        if method in IN_EKFAC and study is None:
             raise HillshadeError(
-                f"The method {method} cannot be swept here; choose {', '.join(known)}."
+                f"{method} reads what the factors were collected on once more, which a file of "
+                "factors does not name; give --study."
             )
+    return not IN_EKFAC.isdisjoint(methods)
+
+
+def _corrected(
+    study: Study,
+    model: PreTrainedModel,
+    processor: Processor,
+    made: dict[str, Basis],
+    candidates: Sequence[Sequence[Projection]],
+    show: Callable[..., None],
+) -> dict[str, Ekfac]:
+    """Λ of every projection tried, from what the study collected on, with its labels and seed."""
+    from core.data import read_again
+    from core.ekfac import collect_ekfac
+    from core.estimate import batch_of
+
+    data = read_again(study, model, processor)
+    return collect_ekfac(
+        model,
+        data.sample,
+        made,
+        tuple(dict.fromkeys(projection for some in candidates for projection in some)),
+        labels="gold" if study.manifest.labels == "gold" else "sampled",
+        seed=study.manifest.seed,
+        batch_size=batch_of(model, data.width),
+        progress=show,
+    )
 
 
 def _bases(

@@ -172,7 +172,10 @@ def _kfac(
     directions: Sequence[Direction],
     bases: Mapping[str, Basis] | None,
 ) -> tuple[NDArray[np.float64] | None, float | None]:
-    """K-FAC's curvature between the axes, and the axes' share of the curvature mass."""
+    """K-FAC's curvature between the axes, and the axes' share of the curvature mass.
+
+    Of a basis of unknown scale only the share is known.
+    """
     if bases is None:
         return None, None
     size = len(directions)
@@ -188,4 +191,6 @@ def _kfac(
         for a, b in product(range(size), repeat=2):
             if all(projection.name in directions[n].parts for n in (a, b)):
                 between[a, b] += kfac_curvature(basis, directions[a], directions[b])
-    return between, float(np.trace(between) / mass) if mass > 0.0 else None
+    share = float(np.trace(between) / mass) if mass > 0.0 else None
+    known = all(bases[projection.name].scale == "summed" for projection in projections)
+    return between if known else None, share

@@ -34,10 +34,11 @@ COLOURS: dict[str, str] = {
 # -- groups ----------------------------------------------------------------------------------------
 
 
-def groups(found: Portraits, products: Sequence[float], cut: float | None) -> Lines:
+def groups(found: Portraits, products: Sequence[float] | None, cut: float | None) -> Lines:
     """Median and middle half of every group's examples in each band, per direction and as shares.
 
-    `products` is the mean λᵢμⱼ of each band; `cut` the number of directions that the edit keeps.
+    `products` is the mean λᵢμⱼ of each band, None where the scale of the factors is unknown; `cut`
+    the number of directions that the edit keeps.
     """
     lines = {
         measure: tuple(
@@ -45,13 +46,17 @@ def groups(found: Portraits, products: Sequence[float], cut: float | None) -> Li
         )
         for measure, values in (("density", found.densities), ("share", found.shares))
     }
-    guide = ("λᵢμⱼ, what the factors say", found.centres, tuple(digits(p) for p in products))
+    guide = (
+        None
+        if products is None
+        else ("λᵢμⱼ, what the factors say", found.centres, tuple(digits(p) for p in products))
+    )
     return Lines(
         id="bands",
         title="Where the curvature of single examples lies",
         x=rank_scale(found.ranks),
         panels=(
-            Panel(density_scale(lines["density"], products), lines["density"], 1.0, guide),
+            Panel(density_scale(lines["density"], products or ()), lines["density"], 1.0, guide),
             Panel(share_scale(lines["share"]), lines["share"], 0.7),
         ),
         how=(
@@ -62,7 +67,8 @@ def groups(found: Portraits, products: Sequence[float], cut: float | None) -> Li
             "text the field holds the middle half of them (the table has it for all). The dashed "
             "vertical line is where the cut in view ends what it keeps; values on the lower edge "
             "are smaller."
-        ),
+        )
+        + ("" if guide else " What the factors say, λᵢμⱼ, is left out: their scale is unknown."),
         alt=_groups_alt(found),
         cut=cut,
     )

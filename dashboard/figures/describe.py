@@ -248,6 +248,7 @@ class Spectrum:
     id: str
     title: str
     axis: Axis
+    label: str  # of the products, which are over the largest where their scale is unknown
     ranks: tuple[float, ...]
     products: tuple[float, ...]
     floor: float  # the lower edge of the axis; what is flatter lies on it
@@ -264,6 +265,7 @@ class Spectrum:
             "id": self.id,
             "title": self.title,
             "alt": self.alt,
+            "label": self.label,
             "ranks": list(self.ranks),
             "products": list(self.products),
             "floor": self.floor,
@@ -277,7 +279,7 @@ class Spectrum:
         return pd.DataFrame(
             {
                 "rank of the pair": self.ranks,
-                "curvature λᵢμⱼ": self.products,
+                self.label: self.products,
                 "cumulative mass": self.mass,
             }
         )

@@ -95,7 +95,7 @@ def spectrum(description: Spectrum, tick: int, theme: Theme) -> go.Figure:
         ),
         yaxis=axis_style(
             theme,
-            "curvature λᵢμⱼ",
+            description.label,
             type="log",
             domain=[0.42, 1.0],
             range=[math.log10(low) - 0.2, math.log10(high) + 0.2],
@@ -299,7 +299,7 @@ def eigenvalues(description: Eigenvalues, theme: Theme) -> go.Figure:
         ("G, gradients", description.g_ranks, description.g, "kfac", description.largest[1]),
     )
     for what, ranks, values, look_of, largest in lines:
-        name = f"{what} (largest {scientific(largest)})"
+        name = what if largest is None else f"{what} (largest {scientific(largest)})"
         look = style(look_of)
         xs, ys = _positive(ranks, values)
         sheet.scatter(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,15 @@ from numpy.typing import NDArray
 
 from core.manifest import StoredRecipe
 from dashboard.figures.describe import numbers
-from dashboard.figures.spectrum import Spectra, by_curvature, in_order, sampled_rows, short
+from dashboard.figures.spectrum import (
+    UNKNOWN,
+    Spectra,
+    by_curvature,
+    in_order,
+    sampled_rows,
+    short,
+    unit_of,
+)
 from dashboard.figures.words import digits, percent
 
 SMALL_POINTS = 80  # of a small multiple
@@ -33,10 +42,10 @@ class Small:
     kind: str
     ranks: tuple[float, ...]
     relative: tuple[float, ...]  # λᵢμⱼ over the largest of the projection
-    largest: float
+    largest: float | None  # None where its scale is unknown
     kept: int
     total: int
-    cutoff: float
+    cutoff: float  # over the largest, where that is unknown
     edited: bool
 
 
@@ -52,16 +61,17 @@ class Multiples:
     alt: str
 
     def table(self) -> pd.DataFrame:
-        return pd.DataFrame(
-            {
-                "projection": [small.name for small in self.smalls],
-                "directions": [small.total for small in self.smalls],
-                "kept": [small.kept for small in self.smalls],
-                "share kept": [small.kept / small.total for small in self.smalls],
-                "cut-off": [small.cutoff for small in self.smalls],
-                "largest λᵢμⱼ": [small.largest for small in self.smalls],
-            }
-        )
+        known = all(small.largest is not None for small in self.smalls)
+        columns: dict[str, list[Any]] = {
+            "projection": [small.name for small in self.smalls],
+            "directions": [small.total for small in self.smalls],
+            "kept": [small.kept for small in self.smalls],
+            "share kept": [small.kept / small.total for small in self.smalls],
+            "cut-off" if known else "cut-off / largest": [small.cutoff for small in self.smalls],
+        }
+        if known:
+            columns["largest λᵢμⱼ"] = [small.largest for small in self.smalls]
+        return pd.DataFrame(columns)
 
 
 def multiples(
@@ -79,7 +89,7 @@ def multiples(
         edited = name in recipe.projections
         cuts = edited and by_curvature(recipe)
         kept = study.kept(recipe, name, recipe.ticks[tick]) if cuts else staircase.kept(1.0)
-        said = short(name)
+        said, unit = short(name), unit_of(study, name)
         layer, _, kind = said.removeprefix("layer ").partition(", ")
         smalls.append(
             Small(
@@ -89,10 +99,10 @@ def multiples(
                 kind or said,
                 tuple(float(r) for r in ranks),
                 relative(products),
-                digits(float(products[0])),
+                digits(float(products[0])) if unit is None else None,
                 int(kept.count),
                 len(lam) * len(mu),
-                float(kept.cutoff) if cuts else 0.0,
+                float(kept.cutoff) / (unit or 1.0) if cuts else 0.0,
                 edited,
             )
         )
@@ -133,13 +143,13 @@ class Eigenvalues:
     a: tuple[float, ...]  # over the largest, as are those of G
     g_ranks: tuple[float, ...]
     g: tuple[float, ...]
-    largest: tuple[float, float]
+    largest: tuple[float, float | None]  # None where the scale of G is unknown
     how: str
     alt: str
 
     def table(self) -> pd.DataFrame:
         rows = [
-            (name, rank, value, digits(value * largest))
+            (name, rank, value, None if largest is None else digits(value * largest))
             for name, ranks, values, largest in (
                 ("A", self.a_ranks, self.a, self.largest[0]),
                 ("G", self.g_ranks, self.g, self.largest[1]),
@@ -155,6 +165,7 @@ def eigenvalues(study: Spectra, name: str) -> Eigenvalues:
     lam, mu = study.spectra()[name]
     a_rows, g_rows = sampled_rows(len(mu), 120), sampled_rows(len(lam), 120)
     half_a, half_g = _half(mu), _half(lam)
+    unknown = unit_of(study, name) is not None
     return Eigenvalues(
         id="eigenvalues",
         title=f"Eigenvalues of A and G, {short(name)}",
@@ -162,12 +173,13 @@ def eigenvalues(study: Spectra, name: str) -> Eigenvalues:
         a=relative(mu[row - 1] for row in a_rows),
         g_ranks=tuple(map(float, g_rows)),
         g=relative(lam[row - 1] for row in g_rows),
-        largest=(digits(float(mu[0])), digits(float(lam[0]))),
+        largest=(digits(float(mu[0])), None if unknown else digits(float(lam[0]))),
         how=(
             "A is the second moment of the projection's inputs, G that of the loss gradients at "
             "its outputs, per counted position. Sorted, each over its largest, on log axes; a "
             "direction's curvature is one number from each, multiplied."
-        ),
+        )
+        + (f" {UNKNOWN}" if unknown else ""),
         alt=(
             f"In {short(name)}, half of A's total lies in its first {half_a} of {len(mu)} "
             f"eigenvalues, half of G's in its first {half_g} of {len(lam)}."

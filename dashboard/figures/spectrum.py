@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.basis import KeptSet, Staircase
-from core.manifest import StoredRecipe
+from core.manifest import Manifest, StoredRecipe
 from dashboard.figures.describe import MAX_POINTS, Relief, Spectrum, numbers
 from dashboard.figures.measured import axis_of
 from dashboard.figures.palette import CIVIDIS
@@ -22,10 +22,17 @@ from dashboard.figures.words import count, digits, percent, scientific, setting
 POINTS = 120  # of a sorted spectrum
 ROWS = 64  # sampled rows of the staircase
 DEPTH = 1e-7  # of the largest curvature: what is flatter is not told apart
+UNKNOWN = (
+    "The scale of these factors is unknown (another tool's G carries a factor that is stored "
+    "nowhere), so curvatures are told in units of the largest of the projection; counts, shares of "
+    "mass and edits do not depend on it."
+)
 
 
 class Spectra(Protocol):
     """What these figures need of a study."""
+
+    manifest: Manifest
 
     def spectra(self) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]: ...
     def staircase(self, name: str) -> Staircase: ...
@@ -34,11 +41,16 @@ class Spectra(Protocol):
 
 @dataclass(frozen=True)
 class Boundary:
-    """Where every tick of a recipe cuts one projection."""
+    """Where every tick of a recipe cuts one projection; cut-offs over `unit` (`unit_of`)."""
 
     kept: tuple[int, ...]
     cutoff: tuple[float, ...]
     rows: tuple[tuple[int, ...], ...]
+    unit: float | None
+
+    def flatter_than(self, tick: int) -> str:
+        """The cut-off of one tick, as a sentence says it."""
+        return scientific(self.cutoff[tick]) + ("" if self.unit is None else " of the largest")
 
 
 def short(name: str) -> str:
@@ -69,17 +81,26 @@ def by_curvature(recipe: StoredRecipe) -> bool:
     return recipe.method == "kfac"
 
 
+def unit_of(study: Spectra, name: str) -> float | None:
+    """The largest λᵢμⱼ of a projection where curvatures have no other unit, else None."""
+    if study.manifest.scale == "summed":
+        return None
+    lam, mu = study.spectra()[name]
+    return float(lam[0] * mu[0]) or 1.0
+
+
 def sampled_rows(height: int, wanted: int = ROWS) -> tuple[int, ...]:
     """Row numbers from 1 to p, equally spaced on a log axis."""
     return tuple(int(r) for r in np.unique(np.geomspace(1, height, wanted).round().astype(int)))
 
 
-def boundary(kept: Sequence[KeptSet], rows: Sequence[int]) -> Boundary:
+def boundary(kept: Sequence[KeptSet], rows: Sequence[int], unit: float | None = None) -> Boundary:
     """Kept pairs, cut-off and staircase of one projection at every tick."""
     return Boundary(
         tuple(int(s.count) for s in kept),
-        tuple(float(s.cutoff) if s.count else 0.0 for s in kept),
+        tuple(float(s.cutoff) / (unit or 1.0) if s.count else 0.0 for s in kept),
         tuple(tuple(int(s.k[row - 1]) for row in rows) for s in kept),
+        unit,
     )
 
 
@@ -95,7 +116,7 @@ def edge(study: Spectra, recipe: StoredRecipe, name: str) -> Boundary:
         kept = [study.kept(recipe, name, value) for value in recipe.ticks]
     else:  # every direction stays
         kept = [study.staircase(name).kept(1.0)] * len(recipe.ticks)
-    return boundary(kept, sampled_rows(len(lam)))
+    return boundary(kept, sampled_rows(len(lam)), unit_of(study, name))
 
 
 def spectrum(
@@ -105,12 +126,14 @@ def spectrum(
     lam, mu = study.spectra()[name]
     staircase = study.staircase(name)
     ranks, products = staircase.spectrum(min(POINTS, MAX_POINTS))
+    products = products / (edge.unit or 1.0)
     mass = [float(staircase.at_count(int(rank)).mass) for rank in ranks]
     total = len(lam) * len(mu)
     return Spectrum(
         id="spectrum",
         title=f"Curvature of every direction, {short(name)}",
         axis=axis_of(recipe),
+        label="curvature λᵢμⱼ" if edge.unit is None else "λᵢμⱼ / largest",
         ranks=tuple(float(rank) for rank in ranks),
         products=numbers(products),
         floor=floor_of(products),
@@ -123,7 +146,8 @@ def spectrum(
             "λᵢμⱼ is its curvature. Sorted, on log axes: a few directions are steep, most are "
             "flat. Left of the dashed line is kept, right of it is cut. Below: the share of all "
             "curvature in the directions up to each rank."
-        ),
+        )
+        + ("" if edge.unit is None else f" {UNKNOWN}"),
         alt=spectrum_alt(recipe, tick, edge, total, name),
     )
 
@@ -136,7 +160,7 @@ def spectrum_alt(recipe: StoredRecipe, tick: int, edge: Boundary, total: int, na
     return (
         f"{setting(recipe.ticks[tick])} of the curvature of {short(name)} lies in the steepest "
         f"{share} of its directions ({count(edge.kept[tick])} of {count(total)}); all with a "
-        f"curvature below {scientific(edge.cutoff[tick])} are cut."
+        f"curvature below {edge.flatter_than(tick)} are cut."
     )
 
 
@@ -194,7 +218,7 @@ def findings(recipe: StoredRecipe, edge: Boundary, total: int, name: str) -> lis
         )
         rest = (
             f"In {short(name)}, the other {count(total - kept)} of {count(total)} are cut: each is "
-            f"flatter than {scientific(edge.cutoff[tick])}."
+            f"flatter than {edge.flatter_than(tick)}."
         )
         said.append((head, rest))
     return said

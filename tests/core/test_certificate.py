@@ -124,6 +124,10 @@ def test_what_does_not_belong_together_is_refused() -> None:
     sample = sample_pairs(basis, 4)
     with pytest.raises(HillshadeError, match="as many finite curvatures"):
         certificate(basis, whole, sample=sample, curvature=[1.0])
+    unknown = replace(basis, scale="unknown")
+    assert certificate(unknown, whole).ratio is None
+    with pytest.raises(HillshadeError, match="has no ratio to theirs"):
+        certificate(unknown, whole, sample=sample, curvature=[1.0] * len(sample.ranks))
     zero = made_up(torch.zeros(3, 3, dtype=torch.float64), torch.eye(2, dtype=torch.float64))
     with pytest.raises(HillshadeError, match="are zero"):
         sample_pairs(basis_of(zero))

@@ -13,6 +13,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from core import contest as contesting
 from core.commands.opened import open_study, strings_of
 from core.edit import Editor
+from core.ekfac import collect_ekfac
 from core.errors import HillshadeError
 from core.items import Item
 from core.measures import perplexity
@@ -98,6 +99,42 @@ def test_a_sweep_tells_what_the_other_half_says(
     assert run(monkeypatch, "sweep", *nothing) in (None, 0)
     assert "nothing tried keeps to the tolerance" in capsys.readouterr().out
     assert json.loads((tmp_path / "none.json").read_text())["best"] is None
+
+
+def test_a_sweep_of_ekfac_reads_the_text_of_the_factors_once_more(
+    world: World,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    strings = ("--strings", world / "strings.jsonl")
+    made, out = tmp_path / "made", tmp_path / "sweep.json"
+    assert run(monkeypatch, "collect", *calls(world, made)["collect"], "--seed", "2") in (None, 0)
+    options = ("--methods", "kfac,ekfac_token", "--masses", ".9", "--kinds", "up", *strings)
+    asked = (world.model, *options, "--tolerance", "5", "--out", out)
+    for where, said in (
+        (("--study", world.study), "what its factors"),
+        (("--factors", world / "no.safetensors"), "give --study"),
+    ):
+        fresh = ("--fresh", world / "texts.txt")
+        code = run(monkeypatch, "sweep", *asked, *where, *fresh)
+        assert isinstance(code, str) and said in code and not out.exists()
+    assert run(monkeypatch, "sweep", *asked, "--study", made) in (None, 0)
+    told = {one["method"]: one for one in json.loads(out.read_text(encoding="utf-8"))["methods"]}
+    model, tokenizer = load_model(world.model), load_tokenizer(world.model)
+    study = Study.open(made, model)
+    windows = read_windows(world / "texts.txt", tokenizer, 24)
+    kept = study.manifest.counts["windows kept from the factors"]
+    sample, choose, _ = held_out(windows, kept, 2)
+    chosen = select(find_projections(model), [1], ["up"])
+    bases = {p.name: study.basis(p.name) for p in chosen}
+    corrected = collect_ekfac(model, sample, bases, chosen, seed=2)
+    ratios = []
+    for method in ("kfac", "ekfac_token"):
+        cut = Editor(model, bases, chosen, method, ekfac=corrected).at(0.9)[0]
+        ratios.append(perplexity(cut, choose).value / perplexity(model, choose).value)
+        assert told[method]["trials"][0]["ratio"]["value"] == pytest.approx(ratios[-1], rel=1e-6)
+    assert abs(ratios[0] - ratios[1]) > 1e-5  # they cut other pairs
 
 
 def test_a_slice_holds_its_direction_and_the_same_losses_as_csv(

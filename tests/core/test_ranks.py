@@ -7,14 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch import nn
-from torch.distributed.fsdp import fully_shard
 
 from core.basis import bases, load_bases, save_bases
 from core.factors import Factors, collect
 from core.projection import find_projections
 from core.ranks import Ranks, joined
-from core.structure import stack
+from core.sharding import sharded
 from core.twin import is_sharded
 from tests.core.processes import together
 from tests.tiny import TEXTS, tiny
@@ -22,14 +20,15 @@ from tests.tiny import TEXTS, tiny
 Texts = tuple[tuple[int, ...], ...]
 
 
-def collected(out: Path, family: str, texts: Texts, sharded: bool) -> tuple[int, list[str]]:
+def collected(out: Path, family: str, texts: Texts, parted: bool) -> tuple[int, list[str]]:
     """As each rank does it; rank 0 writes. Returns the rank and the sums it owned."""
     model = tiny(family)
     projections = find_projections(model)
     with joined() as ranks:
         assert ranks.size == 2
-        if sharded:
-            shard(model.eval())
+        if parted:
+            model = sharded(model.eval(), torch.float64)
+            assert is_sharded(model)
         factors = collect(model, texts, projections, seed=2, batch_size=2, ranks=ranks)
         made = bases(factors, projections, ranks=ranks)
         owned = [*factors.a_sums, *factors.g_sums]
@@ -41,24 +40,16 @@ def collected(out: Path, family: str, texts: Texts, sharded: bool) -> tuple[int,
         return ranks.rank, owned
 
 
-def shard(model: nn.Module) -> None:
-    """FSDP2, block by block, as one does."""
-    for block in stack(model)[1]:
-        fully_shard(block)
-    fully_shard(model)
-    assert is_sharded(model)
-
-
 @pytest.mark.parametrize(
-    ("family", "texts", "sharded"),
+    ("family", "texts", "parted"),
     [("gpt2", TEXTS, False), ("gpt2", TEXTS[:1], False), ("gpt2", TEXTS, True),
      ("olmo2", TEXTS[:1], True)],
     ids=["uneven", "nothing for one", "sharded, uneven", "sharded, nothing for one"],
 )  # fmt: skip
 def test_two_processes_give_what_one_does(
-    tmp_path: Path, family: str, texts: Texts, sharded: bool
+    tmp_path: Path, family: str, texts: Texts, parted: bool
 ) -> None:
-    owned = dict(together(collected, 2, tmp_path, family, texts, sharded))
+    owned = dict(together(collected, 2, tmp_path, family, texts, parted))
     model = tiny(family)
     projections = find_projections(model)
     one = collect(model, texts, projections, seed=2, batch_size=2)

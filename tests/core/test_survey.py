@@ -30,11 +30,13 @@ from core.factors import collect
 from core.inspection import inspection
 from core.model import load_model, load_tokenizer
 from core.projection import find_projections, select
-from core.request import Request
+from core.request import Dtype, Request
 from core.rows import Batch, Tap
 from core.study import Study
 from core.survey import survey
 from core.textfile import held_out, read_windows
+from tests.core.processes import together
+from tests.core.test_cli import run
 from tests.study_factory import sentence, tiny_model, tiny_tokenizer
 
 WINDOW = 24
@@ -251,6 +253,56 @@ def test_an_interrupted_survey_goes_on_where_it_was(
     counts = study.manifest.counts
     assert sum(read) == counts["windows"] - counts["windows kept from the factors"] - 4
     assert study.factors().count == Study.open(plain).factors().count
+
+
+def as_rank(command: list[str]) -> str | int | None:
+    """The command line in this process, as torchrun starts it; its exit code."""
+    with pytest.MonkeyPatch.context() as patch:
+        return run(patch, *command)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "apart"), [("float32", 1e-5), ("bfloat16", 2e-2)], ids=["float32", "bfloat16"]
+)
+def test_a_model_in_parts_on_two_processes_gives_the_study_of_a_whole_one(
+    dtype: Dtype, apart: float, folder: Path, tmp_path: Path
+) -> None:
+    """Sums differ by rounding only: of float32, or, where products are split, of bfloat16."""
+    asked = request(folder, tmp_path / "parts", dtype=dtype, shard=True)
+    assert set(together(as_rank, 2, shlex.split(asked.command)[1:])) <= {None, 0}
+    assert [path.name for path in tmp_path.iterdir()] == ["parts"]
+    alone = survey(request(folder, tmp_path / "alone", dtype=dtype), Silent())
+    model = load_model(folder / "model")
+    parted, whole = (Study.open(path, model) for path in (tmp_path / "parts", alone))
+    two, one = parted.factors(), whole.factors()
+    assert two.count == one.count and two.digests == one.digests
+    for p in one.projections:
+        for ours, theirs in ((two.a(p.name), one.a(p.name)), (two.g(p.name), one.g(p.name))):
+            assert float((ours - theirs).norm()) <= apart * float(theirs.norm())
+    assert parted.manifest.request is not None
+    assert (parted.manifest.request["dtype"], parted.manifest.request["shard"]) == (dtype, True)
+    assert parted.points["ppl_report"][0] == whole.points["ppl_report"][0]  # asked in float32
+
+
+def test_a_study_in_bfloat16_has_factors_of_rounded_weights_and_edits_the_given_ones(
+    folder: Path, plain: Path, tmp_path: Path
+) -> None:
+    path = survey(request(folder, tmp_path / "study", dtype="bfloat16"), Silent())
+    model = load_model(folder / "model")
+    study, usual = Study.open(path, model), Study.open(plain, model)
+    windows = read_windows(folder / "texts.txt", load_tokenizer(folder / "model"), WINDOW)
+    sample, *_ = held_out(windows, study.manifest.counts["windows kept from the factors"], 0)
+    projections = select(find_projections(model), [1])
+    narrow = collect(model, sample, projections, dtype=torch.bfloat16)
+    found, wide = study.factors(), usual.factors()
+    assert found.digests == narrow.digests == wide.digests
+    for p in projections:
+        assert torch.equal(found.g(p.name), narrow.g(p.name))
+        apart = float((found.a(p.name) - wide.a(p.name)).norm()) / float(wide.a(p.name).norm())
+        assert 1e-6 < apart < 0.02  # G may differ by more: labels are drawn from other logits
+        assert found.g_sums[p.name].dtype == torch.float32
+    with pytest.raises(HillshadeError, match="start them by torchrun"):
+        survey(request(folder, tmp_path / "parts", shard=True), Silent())
 
 
 @pytest.mark.timeout(300)

@@ -74,6 +74,9 @@ def test_bars_are_means_over_the_first_examples() -> None:
 def test_charts_show_the_stored_numbers(theme: Any) -> None:
     found = read()
     groups = bands.groups(found, [0.1] * 6, 100.0)
+    assert groups.panels[0].guide is not None and "left out" not in groups.how
+    unknown = bands.groups(found, None, 100.0)  # of factors whose scale nobody knows
+    assert unknown.panels[0].guide is None and "their scale is unknown" in unknown.how
     pair = bands.pinned(found, PINS, None)
     for chart in (groups, pair):
         fig = draw_estimates.lines(chart, theme)

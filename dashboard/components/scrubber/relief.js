@@ -49,7 +49,7 @@ function makeSpectrum(box, figure) {
   const xs = logScale(1, figure.total, frame.left, frame.right);
   const ys = logScale(figure.floor / 1.5, Math.max(...values, figure.floor) * 1.5, frame.bottom, frame.top);
   const canvas = shape("svg", { width, height, viewBox: `0 0 ${width} ${height}` });
-  logAxes(canvas, frame, xs, ys, ["", "curvature λᵢμⱼ"]);
+  logAxes(canvas, frame, xs, ys, ["", figure.label]);
   const mass = (value) => under.bottom - value * (under.bottom - under.top);
   for (const [value, name] of [[0, "0"], [0.5, ".5"], [1, "1"]]) {
     canvas.append(

@@ -25,6 +25,7 @@ import csv
 import hashlib
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
+from os.path import normpath
 from pathlib import Path
 from typing import cast
 
@@ -60,7 +61,7 @@ def list_images(
     table  elsewhere than at ``labels.csv`` in the folder
     most   so many at most: first those of a wrong label, then by sha256(seed, path)
     Raises HillshadeError for a folder that is missing or empty, a table without its columns, and a
-    file of it that is missing.
+    file of it that is missing, outside the folder, or named twice.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -123,6 +124,11 @@ def opened(path: Path, preparation: Preparation) -> Picture.Image:
     """The picture as the model sees it; HillshadeError where it cannot be read."""
     try:
         with Picture.open(path) as picture:
+            if picture.mode.startswith(("I", "F")):
+                raise HillshadeError(
+                    f"{path} has more than 8 bits a channel, which would be clipped at white; "
+                    "save it with 8 bits."
+                )
             return preparation.seen(picture)
     except (OSError, SyntaxError, Picture.DecompressionBombError) as error:
         raise HillshadeError(f"{path} is no picture that can be read; leave it out.") from error
@@ -165,16 +171,22 @@ def _of_table(table: Path, folder: Path) -> Iterator[Row]:
         ) from error
     if missing:
         raise HillshadeError(f"{table} has no column {min(missing)}; give file and label at least.")
-    for row in rows:
-        path = folder / row["file"]
-        if not path.is_file():
+    taken: dict[str, int] = {}
+    for line, row in enumerate(rows, start=2):
+        path = Path(normpath(folder / row["file"]))  # links inside the folder are the user's own
+        if not path.is_relative_to(normpath(folder)) or not path.is_file():
             raise HillshadeError(
                 f'{table} names "{row["file"]}", which is not in {folder}; take the row out, or '
                 "give paths inside that folder."
             )
+        row["file"] = path.relative_to(normpath(folder)).as_posix()
+        if (first := taken.setdefault(row["file"], line)) != line:
+            raise HillshadeError(
+                f"Rows {first} and {line} of {table} name the same file {row['file']}; keep one."
+            )
         if "true" not in known:
             row["true"] = row["label"]
-        yield row | {"file": Path(row["file"]).as_posix()}
+        yield row
 
 
 def _classes(model: PreTrainedModel, said: Collection[str]) -> dict[str, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import tempfile
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -63,6 +64,20 @@ def half_written(path: Path, files: Collection[str]) -> Iterator[Path]:
 def part_of(path: Path) -> Path:
     """Where `path` lies while it is half-written."""
     return path.with_name(path.name + ".part")
+
+
+def replace_folder(new: Path, path: Path) -> None:
+    """Rename `new` to `path`; what lay there is kept until that has happened."""
+    with tempfile.TemporaryDirectory(prefix=".", dir=path.parent) as aside:
+        before = Path(aside) / path.name
+        if path.exists():
+            path.rename(before)
+        try:
+            new.rename(path)
+        except OSError:
+            if before.exists():
+                before.rename(path)
+            raise
 
 
 def discard(path: Path, files: Collection[str]) -> None:

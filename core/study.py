@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import tempfile
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -53,7 +52,7 @@ from core.manifest import (
     require_folder,
 )
 from core.pictures import Pictures
-from core.places import half_written, part_of
+from core.places import half_written, part_of, replace_folder
 from core.projection import weight_digest
 from core.ranking import Pool, Product
 from core.tables import images_frame, items_frame, items_from_frame, read_table, write_table
@@ -338,14 +337,5 @@ class StudyWriter:
         check_files(self._part, complete)
         (self._part / MANIFEST).write_text(complete.dumps(), encoding="utf-8")
         Manifest.read(self._part)  # what was written can be read
-        with tempfile.TemporaryDirectory(prefix=".", dir=self.path.parent) as aside:
-            before = Path(aside) / self.path.name
-            if self.path.exists():
-                self.path.rename(before)
-            try:
-                self._part.rename(self.path)
-            except OSError:
-                if before.exists():
-                    before.rename(self.path)
-                raise
+        replace_folder(self._part, self.path)
         return self.path

@@ -142,8 +142,9 @@ def readouts(
     total = measured.point(recipe, "directions_total")
     weight = measured.point(recipe, "weight_kept")
     label = recipe.axis.label
-    # Noise stands on K-FAC's axis: the long name is said where the mouse rests.
-    name = label if len(label) <= 28 else "K-FAC mass it matches"
+    # What makes a name long is said where the mouse rests.
+    name = label.removesuffix(" of all projections together")
+    name = "K-FAC mass it matches" if recipe.method == "noise" else name
     return [
         {
             "name": name[0].upper() + name[1:],

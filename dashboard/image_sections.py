@@ -9,6 +9,7 @@ import streamlit as st
 from dashboard import address, blocks, portraits_sections
 from dashboard.components import scrubber
 from dashboard.components.averaging import averaging as averaging_component
+from dashboard.escape import plain
 from dashboard.figures import averaging, draw_estimates, draw_walks, examples, own_spike
 from dashboard.figures.examples import Document
 from dashboard.figures.kinds import IMAGES
@@ -63,7 +64,7 @@ def portrait(view: View, image: str, hung: Wall, payload: dict[str, Any]) -> Non
     assert document is not None  # it holds the image
     tiles = {tile.id: tile for tile in hung.tiles}
     found = own_spike.portrait(document, image, view.recipe, view.tick)
-    st.subheader(found.walk.title, anchor=found.walk.id)
+    st.subheader(plain(found.walk.title), anchor=found.walk.id)
     left, right = st.columns([1, 1.55], gap="large")
     with left:
         st.selectbox(
@@ -78,7 +79,8 @@ def portrait(view: View, image: str, hung: Wall, payload: dict[str, Any]) -> Non
         alt = one_alt(tiles[image], view.tick)
         scrubber.wall({**payload, "images": alone}, alt, view.tick, key="vision-picked")
         still = {id_: tile.verdict(view.tick) == REPRODUCED for id_, tile in tiles.items()}
-        st.markdown(f"{found.said} {own_spike.taken(document, still, view.recipe, view.tick)}")
+        taken = own_spike.taken(document, still, view.recipe, view.tick)
+        st.markdown(plain(f"{found.said} {taken}"))
         st.table(
             found.table(),
             border="horizontal",
@@ -86,7 +88,7 @@ def portrait(view: View, image: str, hung: Wall, payload: dict[str, Any]) -> Non
             alt="The curvature along this image's own direction, for itself and for others.",
         )
     with right:
-        st.markdown(found.walk.alt)
+        st.markdown(plain(found.walk.alt))
         blocks.chart(found.walk, draw_walks.walk(found.walk, view.theme))
         blocks.reading(found.walk, found.walk.table())
 
@@ -99,11 +101,12 @@ def spikes(view: View) -> None:
     projection, at = str(document["findings"]["chosen"]), examples.USUAL
     blocks.finding(examples.headline(document, projection, at, IMAGES), "spikes")
     texts = document["findings"]["texts"]
-    st.caption(
+    said = (
         f"{texts['report memorized']} wrongly labelled, {texts['report fresh']} rightly labelled "
         f"and {texts['report probes']} images kept from training, none picked by what it shows. "
         f"{short(projection)[:1].upper()}{short(projection)[1:]}, was chosen on the other half."
     )
+    st.caption(plain(said))
     for place, of in zip(st.columns(2, gap="large"), examples.ALONG, strict=True):
         with place:
             described = examples.spikes(document, projection, at, of, IMAGES)
@@ -120,7 +123,7 @@ def averaged(view: View) -> None:
     projection = str(document["projections"][0]["projection"])
     found = portraits_sections.read(view.study, (study_key(view.study), projection))
     described = averaging.averaging(found, IMAGES)
-    st.subheader(described.title, anchor=described.id)
-    st.markdown(described.alt)
+    st.subheader(plain(described.title), anchor=described.id)
+    st.markdown(plain(described.alt))
     averaging_component(described.payload(), described.alt, "averaging")
     blocks.reading(described, described.table())

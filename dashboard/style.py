@@ -54,7 +54,7 @@ _CSS = """
 .st-key-glossary .stPopover button p {
   font-size: 0.875rem; text-decoration: underline dotted; text-underline-offset: 3px;
 }
-[data-testid="stHeading"] h3 { padding: 0.2rem 0 0.1rem; }
+[data-testid="stHeading"] h3 { padding: 0.5rem 0 0.35rem; }
 @media (max-width: 640px) {
   .stMainBlockContainer { padding-left: 1rem; padding-right: 1rem; }
   .stAppToolbar { padding-left: 3.2rem; }

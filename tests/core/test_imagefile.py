@@ -73,6 +73,10 @@ def test_sub_folders_are_classes_and_pixels_are_prepared(folder: Path) -> None:
     (folder / "class 0" / "4.png").write_bytes(b"no picture")
     with pytest.raises(HillshadeError, match=r"4\.png is no picture"):
         read_images(folder, model, Preparation.of(SAID, 1))
+    deep = picture(4).astype(np.uint16) * 256
+    Picture.fromarray(deep).save(folder / "class 0" / "4.png")
+    with pytest.raises(HillshadeError, match=r"4\.png has more than 8 bits"):
+        read_images(folder, model, Preparation.of(SAID, 1))
 
 
 def test_a_table_says_given_and_true_labels(folder: Path) -> None:
@@ -92,11 +96,18 @@ def test_a_table_says_given_and_true_labels(folder: Path) -> None:
     split = {i.id: i.split for i in found}
     assert (split["class 0/0.png"], split["class 1/1.png"]) == ("report", "choose")
     assert split["class 0/2.png"] == "report"  # nothing is chosen on what was kept from training
+    Picture.fromarray(picture(0)).save(folder.parent / "x.png")  # is there, but not inside
     for text, sentence in (
         ("file\nx.png\n", "no column label"),
         ("file,label\nclass 0/0.png,cat\n", 'class "cat"'),
         ("file,label\nclass 0/0.png,12\n", "knows 10 classes"),
         ("file,label\nclass 0/0.png,1\n../x.png,1\n", 'names "../x.png", which is not in'),
+        (f"file,label\n{folder.parent / 'x.png'},1\n", r'x\.png", which is not in'),
+        ("file,label\nclass 0/9.png,1\n", r'0/9\.png", which is not in'),
+        (
+            "file,label\nclass 0/0.png,1\nclass 1/../class 0/0.png,0\n",
+            r"Rows 2 and 3 .* name the same file class 0/0\.png",
+        ),
         ("file,label,split\nclass 0/0.png,1,train\n", 'split "train"'),
     ):
         (folder / "labels.csv").write_text(text)

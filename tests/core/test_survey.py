@@ -222,7 +222,8 @@ def test_the_command_line_tells_its_progress_and_ends_on_a_signal(
         assert (tmp_path / "study.part").is_dir()
         process.send_signal(signal.SIGTERM)
         told, errors = process.communicate(timeout=100)
-    assert (process.returncode, told) == (130, ""), errors
+    # Python ends itself by SIGINT, 130 to a shell, where the signal came while it ran a string.
+    assert process.returncode in (130, -signal.SIGINT) and told == "", errors
     assert "Traceback" not in errors
     assert list(tmp_path.iterdir()) == []
 

@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from core.manifest import Manifest, digest_of
+from core.tables import read_table, write_table
 from dashboard.escape import plain
 from dashboard.start_sections import NUMBERS
 from tests import pages
@@ -51,12 +51,12 @@ def poisoned(folder: Path) -> Path:
     for name, record in manifest.files.items():
         files[name] = record
         if name.endswith(".parquet"):
-            frame = pd.read_parquet(folder / name)
-            for column in {"prompt", "truth", "text"} & set(frame.columns):
+            frame = read_table(name.removesuffix(".parquet"), folder / name)
+            for column in {"prompt", "truth", "output"} & set(frame.columns):
                 frame[column] = frame[column].astype(str) + EVIL
             if "group" in frame:
                 frame["group"] = frame["group"].replace(ABILITY, ABILITY + EVIL)
-            frame.to_parquet(folder / name)
+            write_table(frame, name.removesuffix(".parquet"), folder / name)
             files[name] = digest_of(folder / name)
     recipes = tuple(
         dataclasses.replace(

@@ -18,6 +18,7 @@ from streamlit.testing.v1 import AppTest
 from core.intervals import Estimate
 from core.manifest import Manifest, StoredRecipe, digest_of
 from core.study import Study
+from core.tables import write_table
 from dashboard import glossary, start_sections
 from dashboard.figures import answers, draw_tour, outcome, tour
 from dashboard.figures.describe import MAX_POINTS
@@ -241,7 +242,7 @@ def test_pictures_show_the_stored_numbers(study: Study, measured: Measured, them
 
 def rewritten(study: Path, scores: pd.DataFrame) -> None:
     """Put other scores into a study's folder."""
-    scores.to_parquet(study / "scores.parquet")
+    write_table(scores, "scores", study / "scores.parquet")
     manifest = Manifest.read(study)
     files = {**manifest.files, "scores.parquet": digest_of(study / "scores.parquet")}
     text = dataclasses.replace(manifest, files=files).dumps()

@@ -12,7 +12,7 @@ from torch import nn
 
 from core.errors import UnsupportedModelError
 from core.samples import placed
-from core.twin import is_sharded, twin
+from core.twin import seen_once
 
 _LENGTH = 16  # tokens that are read; the second half of them is changed
 # Of the largest logit. Passes of one shape do the same operations, so a causal model's earlier
@@ -37,8 +37,7 @@ def require_causal(model: nn.Module) -> None:
     place = torch.arange(length)[None]
     ids = 2 + place % 2
     others = torch.where(place < half, ids, 5 - ids)
-    seer = model if is_sharded(model) else twin(model).eval()
-    with torch.no_grad():  # sharded weights take no inference mode
+    with seen_once(model) as seer, torch.no_grad():  # sharded weights take no inference mode
         first, second = (
             seer(**placed({"input_ids": one}, seer)).logits[:, :half].float()
             for one in (ids, others)

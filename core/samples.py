@@ -20,7 +20,7 @@ from core import structure
 from core.batches import pad
 from core.errors import HillshadeError, UnsupportedModelError
 from core.images import Image, Images, require_alike, stacked
-from core.twin import is_sharded, twin
+from core.twin import seen_once
 
 Inputs = Mapping[str, Any]
 """Keyword arguments of a model; every tensor among them has the batch as its first dimension."""
@@ -217,8 +217,6 @@ def _seen(model: nn.Module, image: Image, *, cls: bool) -> tuple[int, int]:
     class token is position 0, has a weight of its own, and is read by the head.
     """
     path, blocks = structure.stack(model)
-    # A sharded model has no twin: it is run itself, by all its processes at once.
-    seer = model if is_sharded(model) else twin(model).eval().requires_grad_(False)
     left: list[Tensor] = []
 
     def begin(block: nn.Module, args: Any, output: Any) -> Any:
@@ -226,8 +224,8 @@ def _seen(model: nn.Module, image: Image, *, cls: bool) -> tuple[int, int]:
         left.append(hidden.detach().requires_grad_())
         return (left[0], *output[1:]) if isinstance(output, tuple) else left[0]
 
-    hook = seer.get_submodule(f"{path}.{len(blocks) - 1}").register_forward_hook(begin)
-    with torch.inference_mode(False), torch.enable_grad():
+    with seen_once(model) as seer, torch.inference_mode(False), torch.enable_grad():
+        hook = seer.get_submodule(f"{path}.{len(blocks) - 1}").register_forward_hook(begin)
         try:
             logits = seer(**placed(pixels([image]), seer)).logits
         except (TypeError, ValueError, RuntimeError) as error:

@@ -8,7 +8,8 @@ share can so be edited or observed by each of them, and undoing is dropping the 
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
@@ -44,6 +45,23 @@ def twin(model: Model, replaced: Mapping[nn.Parameter, Tensor] | None = None) ->
 def rounded(model: Model, dtype: torch.dtype) -> Model:
     """A twin with weights of its own in `dtype`; buffers (rotary angles) stay as they are."""
     return twin(model, {p: p.detach().to(dtype) for p in model.parameters()})
+
+
+@contextmanager
+def seen_once(model: Model) -> Iterator[Model]:
+    """What is run to see how the model behaves: a frozen twin, or a sharded model itself.
+
+    A sharded model that was not run backwards keeps what lies outside of its blocks whole; that is
+    parted again, or digests would be of the whole.
+    """
+    if not is_sharded(model):
+        yield twin(model).eval().requires_grad_(False)
+        return
+    try:
+        yield model
+    finally:
+        for module in model.modules():
+            getattr(module, "reshard", lambda: None)()
 
 
 def is_sharded(model: nn.Module) -> bool:

@@ -17,6 +17,7 @@ from transformers import Olmo2Config, Olmo2ForCausalLM, PreTrainedModel
 
 from core import sums
 from core.basis import bases, save_bases
+from core.causal import require_causal
 from core.errors import HillshadeError
 from core.estimate import PROGRAM, START, batch_of, estimate, passes
 from core.factors import Factors, collect
@@ -75,10 +76,12 @@ def test_operations_and_bytes_are_those_of_the_real_pass(family: str, first: int
         collect(model, data, chosen(model, layers), batch_size=WINDOWS)
     # (BLAS makes the sums, which the counter does not see: only the passes are counted.)
     real = counter.get_total_flops()
-    if of_images:  # one image was run alone before, to see its positions
-        with FlopCounterMode(display=False) as counter:
+    with FlopCounterMode(display=False) as counter:  # before: one image to see its positions,
+        if of_images:
             assert positions_of(model, images(1)[0]) == width
-        real -= counter.get_total_flops()
+        else:  # two short texts to see that no position looks to the right
+            require_causal(model)
+    real -= counter.get_total_flops()
     bytes_ = sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
     size: dict[str, Any] = {"tokens": width * WINDOWS, "context": width}
     found = forecast(model, layers, **size, image=(1, 8, 8) if of_images else None)

@@ -17,7 +17,7 @@ from core.ekfac import collect_ekfac
 from core.factors import collect
 from core.images import RIGHT, WRONG, Image, Images, Positions, stacked
 from core.model import load_model
-from core.projection import find_projections, select
+from core.projection import find_projections
 from core.request import Dtype, forecast
 from core.study import Study
 from core.survey import survey
@@ -110,12 +110,12 @@ def test_a_sweep_of_ekfac_reads_the_images_of_the_factors_once_more(
     world: Path, study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "sweep.json"
-    asked = ("sweep", world / "model", "--study", study, "--layers", "1", "--kinds", "up")
-    options = ("--methods", "kfac,ekfac_token", "--masses", ".3,.5,.7", "--tolerance", "5")
+    asked = ("sweep", world / "model", "--study", study, "--layers", "0,1", "--kinds", "up,down")
+    options = ("--methods", "kfac,ekfac_token", "--masses", ".7,.8,.9,.95,.98,.99", "--tolerance", "5")
     assert run(monkeypatch, *asked, *options, "--out", out) in (None, 0)
     told = {one["method"]: one["trials"] for one in json.loads(out.read_text())["methods"]}
     model, opened = load_model(world / "model"), Study.open(study)
-    chosen = select(find_projections(model), [1], ["up"])
+    chosen = find_projections(model)
     bases = {p.name: opened.basis(p.name) for p in chosen}
     corrected = collect_ekfac(model, collected_on(world, opened), bases, chosen)
     every = {image.id: image for image in folder_of(world).images}

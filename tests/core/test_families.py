@@ -119,6 +119,7 @@ def test_a_model_that_looks_to_the_right_is_refused(dtype: torch.dtype) -> None:
     config = BertConfig(
         vocab_size=VOCABULARY, hidden_size=12, intermediate_size=20, num_hidden_layers=2,
         num_attention_heads=2, max_position_embeddings=32, is_decoder=True,
+        initializer_range=0.3,  # or so little is attended to that few seeds move anything
     )  # fmt: skip
     causal: torch.nn.Module = BertLMHeadModel(config)
     causal.to(dtype)

@@ -111,8 +111,9 @@ def test_a_sweep_of_ekfac_reads_the_images_of_the_factors_once_more(
 ) -> None:
     out = tmp_path / "sweep.json"
     asked = ("sweep", world / "model", "--study", study, "--layers", "0,1", "--kinds", "up,down")
-    options = ("--methods", "kfac,ekfac_token", "--masses", ".7,.8,.9,.95,.98,.99", "--tolerance", "5")
-    assert run(monkeypatch, *asked, *options, "--out", out) in (None, 0)
+    masses = ("--masses", ".7,.8,.9,.95,.98,.99", "--tolerance", "5")
+    methods = ("--methods", "kfac,ekfac_token", "--out", out)
+    assert run(monkeypatch, *asked, *methods, *masses) in (None, 0)
     told = {one["method"]: one["trials"] for one in json.loads(out.read_text())["methods"]}
     model, opened = load_model(world / "model"), Study.open(study)
     chosen = find_projections(model)

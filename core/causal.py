@@ -45,7 +45,7 @@ def require_causal(model: nn.Module) -> None:
     moved = (first - second).abs().max() / first.abs().max()
     if moved > _TOLERANCE:
         raise UnsupportedModelError(
-            f"{type(model).__name__} is not causal: its logits move by {float(moved):.1%} when "
-            "only later tokens change; use a decoder-only language model (BERT and its kind need "
-            "is_decoder in their config, and training as such)."
+            f"{type(model).__name__} is not causal: its logits move by {float(moved):.1g} of the "
+            "largest when only later tokens change; use a decoder-only language model (BERT and "
+            "its kind need is_decoder in their config, and training as such)."
         )

@@ -26,7 +26,7 @@ def test_a_study_is_made_while_another_visitor_is_served(
         page = visit.page
         for label, text in (
             ("Model", str(study_folder.parent / "model")),
-            ("Text file", str(tmp_path / "texts.txt")),
+            ("Text file, or folder of images", str(tmp_path / "texts.txt")),
             ("Name or folder of the study", str(tmp_path / "mine")),
             ("Tokens a window", "24"),
         ):

@@ -363,7 +363,7 @@ def test_a_map_called_twice_is_refused() -> None:
 
     class Twice(Olmo2MLP):
         def forward(self, x: Tensor) -> Tensor:
-            return super().forward(x) + self.up_proj(x).mean()
+            return super().forward(x) + self.up_proj(x).mean(-1, keepdim=True)
 
     mlp.__class__ = Twice
     with pytest.raises(UnsupportedModelError, match=r"layers\.1\.mlp\.up_proj is called twice"):

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from core.errors import HillshadeError
 
@@ -54,9 +54,9 @@ def require_eval(model: PreTrainedModel) -> None:
         raise HillshadeError("The model is in training mode; call model.eval() before measuring.")
 
 
-def reads_images(model: PreTrainedModel) -> bool:
+def reads_images(model: nn.Module) -> bool:
     """Whether this is an image classifier."""
-    return model.main_input_name == "pixel_values"
+    return getattr(model, "main_input_name", None) == "pixel_values"
 
 
 def classes_of(model: PreTrainedModel) -> int:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from core.batches import reads_images
 from core.errors import UnsupportedModelError
 from core.samples import placed
 from core.twin import seen_once
@@ -26,7 +27,7 @@ def require_causal(model: nn.Module) -> None:
     Two forward passes of 16 tokens, on a twin; image classifiers and models without weights (meta
     device) are passed over. Raises UnsupportedModelError for a model that looks to the right.
     """
-    if getattr(model, "main_input_name", "") == "pixel_values":
+    if reads_images(model):
         return
     parameter = next(model.parameters())
     if parameter.is_meta:

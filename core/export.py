@@ -16,14 +16,13 @@ Factors, and so eigenvectors, are then those that these scripts have collected t
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.errors import HillshadeError
 from core.pairset import PairSet
-from core.places import writing
+from core.places import scratch, writing
 from core.projection import Projection
 from core.recipe import Recipe
 
@@ -44,15 +43,11 @@ def save_model(model: PreTrainedModel, processor: Processor, folder: str | Path)
     folder = Path(folder)
     if folder.exists():
         raise HillshadeError(f"{folder} already exists; name a folder that does not.")
-    part = folder.with_name(folder.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)
-    with writing(folder):
-        try:
-            model.save_pretrained(part)
-            processor.save_pretrained(part)
-            part.rename(folder)
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
+    with writing(folder), scratch(folder) as beside:
+        part = beside / folder.name
+        model.save_pretrained(part)
+        processor.save_pretrained(part)
+        part.rename(folder)
 
 
 def layers_json(

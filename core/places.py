@@ -66,10 +66,18 @@ def part_of(path: Path) -> Path:
     return path.with_name(path.name + ".part")
 
 
+@contextmanager
+def scratch(path: Path) -> Iterator[Path]:
+    """A folder that goes at the end, on the disk of `path`; no other run has it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".", dir=path.parent) as folder:
+        yield Path(folder)
+
+
 def replace_folder(new: Path, path: Path) -> None:
     """Rename `new` to `path`; what lay there is kept until that has happened."""
-    with tempfile.TemporaryDirectory(prefix=".", dir=path.parent) as aside:
-        before = Path(aside) / path.name
+    with scratch(path) as aside:
+        before = aside / path.name
         if path.exists():
             path.rename(before)
         try:

@@ -5,15 +5,18 @@ Source: Zhao et al. 2023 (arXiv 2304.11277); `torch.distributed.fsdp.fully_shard
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, cast
 
 import torch
+from torch import Tensor
 from torch.distributed.fsdp import fully_shard
 
 from core.structure import stack
 from core.twin import is_sharded, rounded
 
 if TYPE_CHECKING:
+    from torch.distributed.tensor import DTensor
     from transformers import PreTrainedModel
 
 
@@ -39,13 +42,14 @@ def bytes_here(model: PreTrainedModel) -> int:
     Whole are what lies outside of the blocks, the block that is read, and the next one.
     """
 
-    def size(tensors: object) -> int:
-        assert isinstance(tensors, list)
+    def size(tensors: Iterable[Tensor]) -> int:
         return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
-    whole = size([*model.parameters()])
+    whole = size(model.parameters())
     if not is_sharded(model):
         return whole
-    parts = size([getattr(parameter, "to_local")() for parameter in model.parameters()])  # noqa: B009
-    blocks = [size([*block.parameters()]) for block in stack(model)[1]]
+    parts = size(
+        parameter.to_local() for parameter in cast("Iterable[DTensor]", model.parameters())
+    )
+    blocks = [size(block.parameters()) for block in stack(model)[1]]
     return parts + whole - sum(blocks) + 2 * max(blocks)

@@ -1,9 +1,10 @@
 """Folders that are there whole or not at all."""
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from core.places import replace_folder, scratch
 
 
 @contextmanager
@@ -12,9 +13,8 @@ def replaced(folder: Path) -> Iterator[Path]:
 
     What lay there before stays until then, and for good where filling fails.
     """
-    part = folder.with_name(folder.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    yield part
-    shutil.rmtree(folder, ignore_errors=True)
-    part.rename(folder)
+    with scratch(folder) as beside:
+        part = beside / folder.name
+        part.mkdir()
+        yield part
+        replace_folder(part, folder)

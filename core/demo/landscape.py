@@ -7,7 +7,7 @@ whose own rise is the median.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -100,29 +100,12 @@ def landscape(
     plane_texts = _texts(half, groups)
     name = place.projection.name
     wanted = directions_at(bases[name], place, string.id)
-    other = RaySpec("spike", name, item=second.id)
-    stops = _Stops(progress, [1] * (len(wanted) + 1) + [6, 6])
-    side = centred(-REACH, REACH, SIDE).round(10)
-    lines: dict[str, Any] = {}
-    for key, one in wanted.items():
-        line = line_along(compass.ray(one), edit=one.kind == "edit")
-        lines[key] = summarise(model, [line], [one], line_texts, bases, progress=stops.next())
+    pairs = planes_at(wanted, second.id)
+    stops = _Stops(progress, [1] * (len(wanted) + 1) + [6] * len(pairs))
+    lines = lines_read(compass, wanted, line_texts, stops.next)
     line = line_along(_sharpest(model, place.projection, half, fresh))
     lines["ggn"] = summarise(model, [line], [None], line_texts, bases, progress=stops.next())
-    planes = {
-        key: summarise(
-            model,
-            [Line(compass.ray(one), side) for one in pair],
-            pair,
-            plane_texts,
-            bases,
-            progress=stops.next(),
-        )
-        for key, pair in (
-            ("spikes", (wanted["spike"], other)),
-            ("hills", (wanted["high"], wanted["low"])),
-        )
-    }
+    planes = planes_read(compass, pairs, plane_texts, SIDE, stops.next)
     return {
         "projection": name,
         "recipe": place.recipe,
@@ -197,6 +180,53 @@ def directions_at(basis: Basis, place: Place, string: str) -> dict[str, RaySpec]
         "low": at((kept + len(order)) // 2),
         "random": RaySpec("random", name),
         "edit": RaySpec("edit", recipe=place.recipe, setting=place.setting),
+    }
+
+
+def planes_at(wanted: Mapping[str, RaySpec], second: str) -> dict[str, tuple[RaySpec, RaySpec]]:
+    """The planes: own spikes of two examples, `second` the other; a sharp and a flat direction."""
+    spike = wanted["spike"]
+    return {
+        "spikes": (spike, replace(spike, item=second)),
+        "hills": (wanted["high"], wanted["low"]),
+    }
+
+
+def lines_read(
+    compass: Compass,
+    wanted: Mapping[str, RaySpec],
+    texts: Texts,
+    progress: Callable[[], Progress | None],
+) -> dict[str, Any]:
+    """Slices along these directions; ``progress()`` is called once for each."""
+    found = {}
+    for key, one in wanted.items():
+        line = line_along(compass.ray(one), edit=one.kind == "edit")
+        found[key] = summarise(
+            compass.model, [line], [one], texts, compass.bases, progress=progress()
+        )
+    return found
+
+
+def planes_read(
+    compass: Compass,
+    pairs: Mapping[str, tuple[RaySpec, RaySpec]],
+    texts: Texts,
+    side: int,
+    progress: Callable[[], Progress | None],
+) -> dict[str, Any]:
+    """Slices over the planes of these directions, `side` points to a side."""
+    steps = centred(-REACH, REACH, side).round(10)
+    return {
+        key: summarise(
+            compass.model,
+            [Line(compass.ray(one), steps) for one in pair],
+            pair,
+            texts,
+            compass.bases,
+            progress=progress(),
+        )
+        for key, pair in pairs.items()
     }
 
 

@@ -16,11 +16,12 @@ from core.curvature.own import along_own
 from core.curvature.portraits import Subject, portraits
 from core.demo.landscape import (
     PICKED_AT,
-    REACH,
     Place,
     directions_at,
-    line_along,
+    lines_read,
     picked,
+    planes_at,
+    planes_read,
 )
 from core.demo.observed import SPIKE_COLUMNS, rises_cells
 from core.demo.reported import Finished
@@ -28,9 +29,7 @@ from core.demo.vision_laboratory import VisionLaboratory
 from core.image_exam import ImageAnswers
 from core.images import HELD_OUT, RIGHT, WRONG, Image
 from core.items import Split
-from core.landscape.slices import Line, centred
-from core.landscape.spec import Compass, RaySpec
-from core.landscape.summary import summarise
+from core.landscape.spec import Compass
 from core.landscape.texts import Texts
 from core.projection import named, select
 
@@ -138,25 +137,8 @@ def slices(
     plane_texts = _texts(everyone, {"string": string, "second": second})
     compass = Compass(model, laboratory.bases, laboratory.exam.images, edited)
     wanted = directions_at(laboratory.bases[late.name], where, string.id)
-    lines = {}
-    for key, one in wanted.items():
-        line = line_along(compass.ray(one), edit=one.kind == "edit")
-        lines[key] = summarise(model, [line], [one], line_texts, laboratory.bases)
-    side = centred(-REACH, REACH, SIDE).round(10)
-    pairs = {
-        "spikes": (wanted["spike"], RaySpec("spike", late.name, item=second.id)),
-        "hills": (wanted["high"], wanted["low"]),
-    }
-    planes = {
-        key: summarise(
-            model,
-            [Line(compass.ray(one), side) for one in pair],
-            pair,
-            plane_texts,
-            laboratory.bases,
-        )
-        for key, pair in pairs.items()
-    }
+    lines = lines_read(compass, wanted, line_texts, lambda: None)
+    planes = planes_read(compass, planes_at(wanted, second.id), plane_texts, SIDE, lambda: None)
     return {
         "projection": late.name,
         "recipe": where.recipe,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 from urllib.parse import unquote
 
 import pytest
@@ -106,9 +107,9 @@ def test_an_image_is_picked_by_mouse_and_by_keys(
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_phone_and_the_wall_of_a_lecture_room(
-    playwright: Playwright, chromium_path: str, digits: str, scheme: str
+    playwright: Playwright, chromium_path: str, digits: str, scheme: Literal["light", "dark"]
 ) -> None:
-    with browser(playwright, chromium_path, scheme, (390, 844)) as context:  # type: ignore[arg-type]
+    with browser(playwright, chromium_path, scheme, (390, 844)) as context:
         visit = Visit(context, f"{digits}/vision")
         assert visit.page.evaluate("document.documentElement.scrollWidth") <= 390
         assert visit.page.locator(f"{WALL} li").first.is_visible()

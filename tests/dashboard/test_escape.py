@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from core.manifest import Manifest, digest_of
@@ -28,12 +27,6 @@ LITERAL = {"selectbox", "dataframe", "plotly_chart", "code", "text", "text_area"
            "bidi_component", "download_button"}  # fmt: skip
 WORDS = {"about", "sentence", "prompt", "truth", "title"}
 ABILITY = "sums"  # of the small study; its name is planted too
-
-
-@pytest.fixture(autouse=True)
-def _fresh_caches() -> None:
-    st.cache_data.clear()
-    st.cache_resource.clear()
 
 
 def planted(found: Any, key: str = "") -> Any:

@@ -10,7 +10,6 @@ from typing import Any
 
 import plotly.graph_objects as go
 import pytest
-import streamlit as st
 
 from core.intervals import Estimate
 from dashboard.figures import activations, audit, draw_estimates, examples, shared, stages
@@ -22,12 +21,6 @@ from tests.dashboard.studies import unfit_studies
 from tests.dashboard.test_pages import charts, component, open_page
 
 STEP = 0.1
-
-
-@pytest.fixture(autouse=True)
-def _fresh_caches() -> None:
-    st.cache_data.clear()
-    st.cache_resource.clear()
 
 
 def described(outcome: documents.Outcome) -> dict[str, Lines | Forest]:

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import streamlit as st
 from scipy.stats import t
 from streamlit.testing.v1 import AppTest
 
@@ -37,12 +36,6 @@ from tests.dashboard.documents import Outcome
 from tests.dashboard.test_figures import drawn
 from tests.dashboard.test_pages import charts, component, open_page
 from tests.image_study import CHOSEN, TICKS, write_image_study, wrongly_labelled
-
-
-@pytest.fixture(autouse=True)
-def _fresh_caches() -> None:
-    st.cache_data.clear()
-    st.cache_resource.clear()
 
 
 @pytest.fixture(scope="module")

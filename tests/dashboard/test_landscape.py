@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import streamlit as st
 
 from core.study import Study
 from dashboard import cutting, loading
@@ -16,12 +15,6 @@ from dashboard.figures import cuts, draw_planes, draw_walks, planes, valleys, wa
 from tests.dashboard import slices
 from tests.dashboard.documents import documented
 from tests.dashboard.test_pages import charts, component, open_page
-
-
-@pytest.fixture(autouse=True)
-def _fresh_caches() -> None:
-    st.cache_data.clear()
-    st.cache_resource.clear()
 
 
 @pytest.fixture(scope="module")

@@ -5,12 +5,10 @@ from __future__ import annotations
 import io
 import shutil
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import streamlit as st
 import torch
 from streamlit.testing.v1 import AppTest
 from transformers import AutoModelForImageClassification
@@ -23,7 +21,7 @@ from core.recipe import load_recipe
 from core.request import Request
 from core.study import Study
 from core.survey import survey
-from dashboard import exports, loading, state
+from dashboard import exports, state
 from dashboard.figures.measured import Measured
 from dashboard.making import maker
 from tests.core.test_cli import run
@@ -32,15 +30,7 @@ from tests.dashboard.test_pages import charts, component, open_page
 from tests.dashboard.test_studies_page import fill, press, tables
 from tests.image_world import WRONG, make_image_world
 
-
-@pytest.fixture(autouse=True)
-def _fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    st.cache_data.clear()
-    st.cache_resource.clear()
-    monkeypatch.setattr(loading, "OWN", tmp_path / "own")
-    monkeypatch.setattr(loading, "_added", {})
-    yield
-    maker.close()
+pytestmark = pytest.mark.usefixtures("own_studies")
 
 
 @pytest.fixture(scope="module")

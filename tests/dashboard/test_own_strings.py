@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from core.items import Item
@@ -21,12 +20,6 @@ from dashboard.figures.own import Asked
 from tests.dashboard.test_pages import component, open_page
 
 SENTENCE = "The old kettle faces the quiet mill."
-
-
-@pytest.fixture(autouse=True)
-def _fresh_caches() -> None:
-    st.cache_data.clear()
-    st.cache_resource.clear()
 
 
 def outcome(strict: str) -> Outcome:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from core.projection import weight_digest
@@ -21,12 +20,6 @@ from tests.pages import APP, visited
 PAGES = ("recall", "spectrum")
 BARRED = (*PAGES, "examples", "landscape")  # the others have a test of this of their own
 UNFIT = ("missing", "half-written", "empty", "truncated", "changed", "incomplete")
-
-
-@pytest.fixture(autouse=True)
-def _fresh_caches() -> None:
-    st.cache_data.clear()
-    st.cache_resource.clear()
 
 
 def open_page(

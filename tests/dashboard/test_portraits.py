@@ -26,12 +26,6 @@ from tests.dashboard.test_pages import charts, component, open_page
 PINS = {"A": "passage/0", "B": f"fresh/{COUNT}"}
 
 
-@pytest.fixture(autouse=True)
-def _fresh_caches() -> None:
-    st.cache_data.clear()
-    st.cache_resource.clear()
-
-
 def read(outcome: documents.Outcome = True) -> Portraits:
     return Portraits.read(documents.portraits(outcome), CHOSEN)
 

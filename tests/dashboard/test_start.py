@@ -12,7 +12,6 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 import pytest
-import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from core.intervals import Estimate
@@ -32,12 +31,6 @@ from tests.dashboard.test_pages import charts, component, open_page
 
 SHIPPED = Path(__file__).resolve().parents[2] / "assets" / "language" / "study"
 STEPS = range(1, len(start_sections.STEPS) + 1)
-
-
-@pytest.fixture(autouse=True)
-def _fresh_caches() -> None:
-    st.cache_data.clear()
-    st.cache_resource.clear()
 
 
 def contrary(scores: pd.DataFrame) -> pd.DataFrame:

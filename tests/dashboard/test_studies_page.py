@@ -9,13 +9,11 @@ import shutil
 import subprocess
 import time
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
-import streamlit as st
 import torch
 from streamlit.testing.v1 import AppTest
 
@@ -24,7 +22,7 @@ from core.model import load_model, load_tokenizer
 from core.recipe import load_recipe
 from core.request import Request
 from core.study import Study
-from dashboard import exports, loading, making, state
+from dashboard import exports, making, state
 from dashboard.figures.measured import Measured
 from dashboard.making import maker
 from tests.dashboard.studies import unfit_studies
@@ -35,14 +33,7 @@ from tests.study_factory import sentence, tiny_model, tiny_tokenizer
 UNFIT = ("missing", "half-written", "empty", "truncated", "changed", "incomplete")
 
 
-@pytest.fixture(autouse=True)
-def _fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    st.cache_data.clear()
-    st.cache_resource.clear()
-    monkeypatch.setattr(loading, "OWN", tmp_path / "own")
-    monkeypatch.setattr(loading, "_added", {})
-    yield
-    maker.close()
+pytestmark = pytest.mark.usefixtures("own_studies")
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from core.images import RIGHT, WRONG
@@ -33,12 +32,6 @@ from tests.dashboard.test_figures import drawn
 from tests.dashboard.test_pages import charts, component, open_page
 from tests.image_study import CHOSEN, TICKS, write_image_study
 from tests.pages import APP
-
-
-@pytest.fixture(autouse=True)
-def _fresh_caches() -> None:
-    st.cache_data.clear()
-    st.cache_resource.clear()
 
 
 @pytest.fixture(scope="module")

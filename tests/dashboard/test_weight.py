@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from dashboard import loading
@@ -52,8 +51,6 @@ def longest(at: AppTest) -> int:
 def test_no_page_is_heavier_than_a_browser_carries(
     monkeypatch: pytest.MonkeyPatch, study_path: Path, page: Page
 ) -> None:
-    st.cache_data.clear()
-    st.cache_resource.clear()
     shipped = (SHIPPED / "study.json").is_file()
     monkeypatch.setenv(loading.ENVIRONMENT, str(SHIPPED if shipped else study_path))
     at = opened(page)

@@ -323,6 +323,25 @@ def test_a_finished_writer_replaces_the_study_and_leaves_no_debris(copy: Path) -
     assert [path.name for path in copy.parent.iterdir()] == ["study"]
 
 
+def test_a_study_stays_where_the_new_one_cannot_take_its_place(
+    copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = Study.open(copy)
+    before = {path.name: path.read_bytes() for path in copy.iterdir()}
+    rename = Path.rename
+
+    def refused(self: Path, target: Path) -> Path:
+        if self.name == "study.part":
+            raise OSError("No space left on device")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", refused)
+    with pytest.raises(OSError, match="No space"), StudyWriter(copy) as writer:
+        writer.finish(rewrite(source, writer))
+    assert {path.name: path.read_bytes() for path in copy.iterdir()} == before
+    assert [path.name for path in copy.parent.iterdir()] == ["study"]
+
+
 def test_what_lies_in_the_way_of_a_writer_is_not_deleted(copy: Path) -> None:
     part = copy.with_name("study.part")
     part.mkdir()
